@@ -1,0 +1,100 @@
+"""
+What a bot tells the bots function, and what it is told back.
+
+Every request carries `Authorization: Bearer <session token>`:
+
+    POST /internal/sessions/{session_uid}/epochs        OpenEpoch      -> EpochOpened
+    POST /internal/sessions/{session_uid}/heartbeats    Heartbeat      -> HeartbeatAnswer
+    POST /internal/sessions/{session_uid}/statuses      StatusReport   -> 204
+    POST /internal/sessions/{session_uid}/attributions  Attribution    -> 204
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from vexa_events.fields import Count, Epoch, Language, Message, Name, Seconds, Text, Uid
+from vexa_events.identity import BotStatus, MissingReason, StreamKind, Task
+from vexa_events.transcript import Word
+
+
+class OpenEpoch(Message):
+    """Ask for the next epoch of a stream; the first request creates the stream."""
+
+    stream_uid: Uid
+    kind: StreamKind
+    start_s: Seconds
+    """Where the stream's audio begins on the session clock."""
+
+
+class EpochOpened(Message):
+    """Where to go on: everything before `resume_from_s` is stored."""
+
+    epoch: Epoch
+    resume_from_s: Seconds
+    last_words: tuple[Word, ...] = ()
+    """The last stored words, oldest first."""
+
+
+class Gap(Message):
+    """An interval for which the bot has no audio."""
+
+    from_s: Seconds
+    until_s: Seconds
+    reason: MissingReason
+
+
+class StreamReport(Message):
+    """How far a stream's audio reaches."""
+
+    stream_uid: Uid
+    captured_until_s: Seconds
+
+
+class Heartbeat(Message):
+    """Sign of life; the answer carries the commands."""
+
+    streams: Annotated[tuple[StreamReport, ...], Field(max_length=256)] = ()
+
+
+class CommandKind(StrEnum):
+    """What a bot can be told."""
+
+    LEAVE = "leave"
+    RECONFIGURE = "reconfigure"
+
+
+class Command(Message):
+    """An order that holds until the next answer no longer carries it; obeying twice is harmless."""
+
+    kind: CommandKind
+    reason: Name | None = None
+    language: Language | None = None
+    task: Task | None = None
+
+
+class HeartbeatAnswer(Message):
+    """The orders in force."""
+
+    commands: tuple[Command, ...] = ()
+
+
+class StatusReport(Message):
+    """The bot entered a state; reporting the same one again changes nothing."""
+
+    status: BotStatus
+    at: AwareDatetime
+    reason: Name | None = None
+    evidence: Text | None = None
+    streams: Annotated[tuple[StreamReport, ...], Field(max_length=256)] = ()
+    """Final figures; sent with completed and failed."""
+
+
+class Attribution(Message):
+    """The bot learnt who speaks in a stream."""
+
+    stream_uid: Uid
+    speaker: Name
+    revision: Count
+    evidence: Text

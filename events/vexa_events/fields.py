@@ -1,0 +1,42 @@
+"""Field types shared by the contracts: bounded, finite, storable in Postgres."""
+
+import math
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+CLOCK_STEP_S = 0.001
+"""Positions on a session clock are whole milliseconds (16 samples at 16 kHz)."""
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def at_clock_step(position_s: float) -> float:
+    """Round a position on the session clock to whole milliseconds."""
+    return round(position_s, 3)
+
+
+def same_instant(first_s: float, second_s: float) -> bool:
+    """Tell whether two positions are the same millisecond of the session clock."""
+    return math.isclose(first_s, second_s, rel_tol=0.0, abs_tol=CLOCK_STEP_S / 2)
+
+
+Text = Annotated[str, StringConstraints(max_length=16_384), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_storable)]
+Uid = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")]
+Seconds = Annotated[float, Field(ge=0.0, le=10_000_000.0, allow_inf_nan=False)]
+"""A position on the session clock, or a duration, in seconds."""
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Epoch = Annotated[int, Field(ge=1, le=2**31 - 1)]
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+
+
+class Message(BaseModel):
+    """Base of everything that crosses a process boundary: immutable, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

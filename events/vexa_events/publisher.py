@@ -1,0 +1,40 @@
+"""Posts CloudEvents to a sink and reads the answer as a Knative sender does."""
+
+from typing import Protocol
+
+import httpx
+
+from vexa_events.envelope import Event, encode_binary
+from vexa_events.errors import InvalidMessage, Unavailable
+
+RETRIED = frozenset({404, 408, 409, 429})
+"""Client errors that a Knative sender retries, beside every 5xx."""
+
+
+class Publisher(Protocol):
+    """What a producer needs of a sink."""
+
+    async def publish(self, event: Event) -> None:
+        """Hand over one event; return once the sink has accepted it."""
+
+
+class SinkPublisher:
+    """Publishes to one HTTP sink (`K_SINK`)."""
+
+    def __init__(self, client: httpx.AsyncClient, sink: str) -> None:
+        """`client` carries the timeout; `sink` is an absolute URL."""
+        self._client = client
+        self._sink = sink
+
+    async def publish(self, event: Event) -> None:
+        """Raise Unavailable where trying again may help, InvalidMessage where it cannot."""
+        headers, body = encode_binary(event)
+        try:
+            answer = await self._client.post(self._sink, headers=headers, content=body)
+        except httpx.HTTPError as exc:
+            raise Unavailable(f"sink did not answer: {type(exc).__name__}") from exc
+        if answer.is_success:
+            return
+        if answer.status_code in RETRIED or answer.is_server_error:
+            raise Unavailable(f"sink answered {answer.status_code}")
+        raise InvalidMessage(f"sink refused {event.type} {event.id} with {answer.status_code}: {answer.text[:500]}")

@@ -1,0 +1,38 @@
+"""The bot's credential: a signed, expiring token that names one session and nothing else."""
+
+from datetime import datetime, timedelta
+
+import jwt
+from pydantic import Field, ValidationError
+
+from vexa_events.errors import Unauthenticated
+from vexa_events.fields import Message, RowId, Uid
+
+AUDIENCE = "vexa-session"
+_ALGORITHM = "HS256"
+MIN_KEY_BYTES = 32
+
+
+class SessionClaims(Message):
+    """What the bearer may act for."""
+
+    session_uid: Uid = Field(alias="sub")
+    meeting_id: RowId = Field(alias="meeting")
+    user_id: RowId = Field(alias="user")
+
+
+def issue_session_token(claims: SessionClaims, *, key: str, now: datetime, lifetime: timedelta) -> str:
+    """Sign the claims; the token is refused once `lifetime` has passed."""
+    payload = {**claims.model_dump(by_alias=True), "aud": AUDIENCE, "iat": now, "exp": now + lifetime}
+    return jwt.encode(payload, key, algorithm=_ALGORITHM)
+
+
+def verify_session_token(token: str, *, key: str) -> SessionClaims:
+    """Return the claims, or raise Unauthenticated without repeating the token."""
+    try:
+        payload = jwt.decode(
+            token, key, algorithms=[_ALGORITHM], audience=AUDIENCE, options={"require": ["exp", "sub", "aud"]}
+        )
+        return SessionClaims.model_validate(payload)
+    except (jwt.InvalidTokenError, ValidationError) as exc:
+        raise Unauthenticated(f"session token refused: {type(exc).__name__}") from exc
