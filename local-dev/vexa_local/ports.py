@@ -1,0 +1,50 @@
+"""Which TCP port belongs to which part, and whether it is free."""
+
+import socket
+from dataclasses import dataclass
+
+from vexa_local.errors import StartFailed
+
+LOOPBACK = "127.0.0.1"
+MAX_OFFSET = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The ports of one stack; the defaults are the documented ones."""
+
+    gateway: int = 8056
+    admin: int = 8057
+    bots: int = 8058
+    broker: int = 8060
+    collector: int = 8123
+    pool: int = 9090
+    postgres: int = 5438
+    valkey: int = 6388
+
+    @classmethod
+    def at_offset(cls, offset: int) -> "Ports":
+        """Shift every port, so that several stacks run side by side."""
+        if not 0 <= offset <= MAX_OFFSET:
+            raise StartFailed(f"--port-offset must lie between 0 and {MAX_OFFSET}, got {offset}")
+        default = cls()
+        return cls(**{name: getattr(default, name) + offset for name in cls.__slots__})
+
+
+def require_free(port: int, what: str) -> None:
+    """Raise StartFailed where somebody listens on the port already."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as exc:
+            raise StartFailed(
+                f"port {port} ({what}) is taken; stop what listens there, or use other ports with --port-offset 100"
+            ) from exc
+
+
+def free_port() -> int:
+    """Find a port that is free now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,94 @@
+"""Real Postgres and Valkey for every test that asks; started once a run, clean for each test."""
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import redis
+
+from vexa_local.packages import postgres_program
+from vexa_local.ports import free_port
+from vexa_local.postgres import PostgresServer
+from vexa_local.servers import running
+from vexa_local.valkey import ValkeyServer
+
+_MIGRATE = "vexa_functions.store.migrate"
+_TEMPLATE = "migrated"
+_TIMEOUT_S = 30.0
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One Postgres for the whole run; forgetful, therefore fast."""
+    base = tmp_path_factory.mktemp("postgres")
+    server = PostgresServer(
+        data_dir=base / "data", port=free_port(), password="test", durable=False, max_connections=200
+    )
+    with running(server, log_file=base / "log"):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """The name of a database that holds the migrated schema and no rows."""
+    _sql(postgres_server, f"CREATE DATABASE {_TEMPLATE}")
+    if find_spec(_MIGRATE) is not None:
+        url = postgres_server.url_of(_TEMPLATE)
+        subprocess.run(
+            ["env", f"DATABASE_URL={url}", sys.executable, "-m", _MIGRATE],
+            check=True,
+            timeout=_TIMEOUT_S,
+            stdout=subprocess.DEVNULL,
+        )
+    return _TEMPLATE
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """The address of a migrated database that only this test uses."""
+    yield from _database(postgres_server, template=migrated_template)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a database without any table, for tests of the migrations."""
+    yield from _database(postgres_server, template="template0")
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for the whole run; it keeps nothing on disk."""
+    base = tmp_path_factory.mktemp("valkey")
+    with running(ValkeyServer(data_dir=base, port=free_port(), durable=False), log_file=base / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey_server: ValkeyServer) -> str:
+    """The address of a Valkey that is empty as the test begins."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def meetings_dir() -> Path:
+    """The recorded meetings that come with the checkout."""
+    return Path(__file__).resolve().parent.parent / "local-dev" / "meetings"
+
+
+def _database(server: PostgresServer, *, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    _sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url_of(name)
+    _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _sql(server: PostgresServer, statement: str) -> None:
+    command = [str(postgres_program("psql")), "--no-psqlrc", "--quiet", "--dbname", server.url, "--command", statement]
+    subprocess.run(command, check=True, timeout=_TIMEOUT_S)
