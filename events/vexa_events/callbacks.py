@@ -10,11 +10,11 @@ Every request carries `Authorization: Bearer <session token>`:
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
-from vexa_events.fields import Count, Epoch, Language, Message, Name, Seconds, Text, Uid
+from vexa_events.fields import Count, Epoch, Evidence, Language, Message, Name, Seconds, Uid
 from vexa_events.identity import BotStatus, MissingReason, StreamKind, Task
 from vexa_events.transcript import Word
 
@@ -33,16 +33,22 @@ class EpochOpened(Message):
 
     epoch: Epoch
     resume_from_s: Seconds
-    last_words: tuple[Word, ...] = ()
+    last_words: Annotated[tuple[Word, ...], Field(max_length=200)] = ()
     """The last stored words, oldest first."""
 
 
 class Gap(Message):
-    """An interval for which the bot has no audio."""
+    """An interval for which the bot has no audio; never empty."""
 
     from_s: Seconds
     until_s: Seconds
     reason: MissingReason
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.until_s <= self.from_s:
+            raise ValueError(f"gap ends at {self.until_s} s, not after its start {self.from_s} s")
+        return self
 
 
 class StreamReport(Message):
@@ -77,7 +83,7 @@ class Command(Message):
 class HeartbeatAnswer(Message):
     """The orders in force."""
 
-    commands: tuple[Command, ...] = ()
+    commands: Annotated[tuple[Command, ...], Field(max_length=16)] = ()
 
 
 class StatusReport(Message):
@@ -86,7 +92,7 @@ class StatusReport(Message):
     status: BotStatus
     at: AwareDatetime
     reason: Name | None = None
-    evidence: Text | None = None
+    evidence: Evidence | None = None
     streams: Annotated[tuple[StreamReport, ...], Field(max_length=256)] = ()
     """Final figures; sent with completed and failed."""
 
@@ -97,4 +103,4 @@ class Attribution(Message):
     stream_uid: Uid
     speaker: Name
     revision: Count
-    evidence: Text
+    evidence: Evidence

@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime
 
-from vexa_events.fields import Count, Message, Name, RowId, Seconds, Text, Uid
+from vexa_events.fields import Count, Evidence, Message, Name, RowId, Seconds, Uid
 from vexa_events.identity import BotStatus
 
 
@@ -19,7 +19,7 @@ class BotStatusChanged(Message):
     """Rises by one with each state of a session."""
     reason: Name | None = None
     """A short code, such as left_alone or bot_lost."""
-    evidence: Text | None = None
+    evidence: Evidence | None = None
     at: AwareDatetime
 
 
@@ -33,7 +33,7 @@ class StreamAttributed(Message):
     speaker: Name
     revision: Count
     """The higher one wins."""
-    evidence: Text
+    evidence: Evidence
 
 
 class MeetingFinalized(Message):

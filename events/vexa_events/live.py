@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from vexa_events.fields import Count, Epoch, Language, Message, Name, RowId, Seconds, Text, Uid
+from vexa_events.fields import Count, Epoch, Language, Message, Name, RowId, Seconds, SegmentUid, Text, Uid
 from vexa_events.identity import BotStatus
 
 FIELD = "message"
@@ -31,7 +31,7 @@ class LiveKind(StrEnum):
 class LiveSegment(Message):
     """One segment as a reader sees it; `segment_id` is the one it has or will have when stored."""
 
-    segment_id: Uid
+    segment_id: SegmentUid
     stream_uid: Uid
     start_s: Seconds
     end_s: Seconds

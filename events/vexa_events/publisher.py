@@ -1,5 +1,6 @@
 """Posts CloudEvents to a sink and reads the answer as a Knative sender does."""
 
+import asyncio
 from typing import Protocol
 
 import httpx
@@ -21,17 +22,19 @@ class Publisher(Protocol):
 class SinkPublisher:
     """Publishes to one HTTP sink (`K_SINK`)."""
 
-    def __init__(self, client: httpx.AsyncClient, sink: str) -> None:
-        """`client` carries the timeout; `sink` is an absolute URL."""
+    def __init__(self, client: httpx.AsyncClient, sink: str, *, timeout_s: float = 30.0) -> None:
+        """`sink` is an absolute URL; `timeout_s` bounds one delivery as a whole, whatever `client` allows a step."""
         self._client = client
         self._sink = sink
+        self._timeout_s = timeout_s
 
     async def publish(self, event: Event) -> None:
         """Raise Unavailable where trying again may help, InvalidMessage where it cannot."""
         headers, body = encode_binary(event)
         try:
-            answer = await self._client.post(self._sink, headers=headers, content=body)
-        except httpx.HTTPError as exc:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._client.post(self._sink, headers=headers, content=body)
+        except (httpx.HTTPError, TimeoutError) as exc:
             raise Unavailable(f"sink did not answer: {type(exc).__name__}") from exc
         if answer.is_success:
             return

@@ -18,6 +18,9 @@ TRANSCRIPT_COMMITTED = "vexa.transcript.committed.v1"
 STREAM_ATTRIBUTED = "vexa.stream.attributed.v1"
 MEETING_FINALIZED = "vexa.meeting.finalized.v1"
 
+MAX_FAULTS = 20
+"""Faults that one message names."""
+
 
 def bot_type(status: BotStatus) -> str:
     """Name the event type of a session entering a state."""
@@ -92,7 +95,7 @@ def bot_event(change: BotStatusChanged) -> Event:
     return _wrap(
         bot_type(change.status),
         change,
-        id=f"{change.session_uid}:{change.sequence}",
+        id=f"{change.session_uid}:status:{change.sequence}",
         subject=f"meetings/{change.meeting_id}",
         partition=str(change.meeting_id),
         sequence=change.sequence,
@@ -127,7 +130,7 @@ def finalized_event(meeting: MeetingFinalized) -> Event:
 
 
 def read_data(event: Event, model: type[M]) -> M:
-    """Validate the data of an event; raise InvalidMessage naming every faulty field."""
+    """Validate the data of an event; raise InvalidMessage naming the faulty fields."""
     try:
         return model.model_validate(event.data)
     except ValidationError as exc:
@@ -135,11 +138,12 @@ def read_data(event: Event, model: type[M]) -> M:
 
 
 def faults(error: ValidationError) -> str:
-    """Describe every fault as `field: what is wrong`, without the offending input."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}"
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    )
+    """Describe the faults as `field: what is wrong`, without the offending input."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    named = [f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}" for fault in found]
+    if len(named) > MAX_FAULTS:
+        named[MAX_FAULTS:] = [f"and {len(named) - MAX_FAULTS} more"]
+    return "; ".join(named)
 
 
 def _wrap(type_: str, data: BaseModel, *, id: str, subject: str, partition: str, sequence: int, tenant: int) -> Event:  # noqa: A002 - the CloudEvents attribute

@@ -11,6 +11,7 @@ from vexa_events.fields import Message, RowId, Uid
 AUDIENCE = "vexa-session"
 _ALGORITHM = "HS256"
 MIN_KEY_BYTES = 32
+MAX_TOKEN_CHARS = 4_096
 
 
 class SessionClaims(Message):
@@ -29,10 +30,12 @@ def issue_session_token(claims: SessionClaims, *, key: str, now: datetime, lifet
 
 def verify_session_token(token: str, *, key: str) -> SessionClaims:
     """Return the claims, or raise Unauthenticated without repeating the token."""
+    if len(token) > MAX_TOKEN_CHARS:
+        raise Unauthenticated(f"session token refused: {len(token)} characters")
     try:
         payload = jwt.decode(
             token, key, algorithms=[_ALGORITHM], audience=AUDIENCE, options={"require": ["exp", "sub", "aud"]}
         )
         return SessionClaims.model_validate(payload)
-    except (jwt.InvalidTokenError, ValidationError) as exc:
+    except (jwt.InvalidTokenError, ValidationError, UnicodeError, RecursionError) as exc:
         raise Unauthenticated(f"session token refused: {type(exc).__name__}") from exc

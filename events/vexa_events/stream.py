@@ -12,16 +12,16 @@ fields to its hello and reads `committed_until_s` and `stored_until_s`.
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from pydantic import Field, ValidationError
 
 from vexa_events.callbacks import Gap
 from vexa_events.errors import InvalidMessage
-from vexa_events.fields import Epoch, Language, Message, Name, Seconds, Text, Uid
+from vexa_events.fields import Epoch, Language, Message, Name, Seconds, SegmentUid, Text, Uid
 from vexa_events.identity import Task
 from vexa_events.registry import faults
-from vexa_events.transcript import Word
+from vexa_events.transcript import Probability, Word
 
 SAMPLE_RATE_HZ = 16_000
 REPLAY_S = 2.0
@@ -55,7 +55,7 @@ class Binding(Message):
     audio_from_s: Seconds
     """Position of the first sample that follows; at most REPLAY_S before from_s."""
     last_words: Annotated[tuple[Word, ...], Field(max_length=200)] = ()
-    token: str = ""
+    token: Annotated[str, Field(max_length=4_096)] = ""
     speaker: Name | None = None
     """For the live feed only; the stored attribution comes through the bots function."""
 
@@ -66,7 +66,8 @@ class Hello(Message):
     uid: Annotated[str, Field(min_length=1, max_length=256)]
     language: Language | None = None
     task: Task = Task.TRANSCRIBE
-    model: str | None = None
+    model: Annotated[str, Field(max_length=1_024)] | None = None
+    """Ignored: a worker serves the one model it was started with."""
     use_vad: bool = True
     send_last_n_segments: Annotated[int, Field(ge=1, le=1_000)] = 10
     word_timestamps: bool = False
@@ -96,7 +97,7 @@ class WireSegment(Message):
     end: str
     text: Text
     completed: bool
-    segment_id: Uid | None = None
+    segment_id: SegmentUid | None = None
     words: tuple[dict[str, Any], ...] | None = None
 
 
@@ -104,11 +105,12 @@ class ServerMessage(Message):
     """Any message of a server; exactly the fields that apply are set."""
 
     uid: str
-    message: str | float | None = None
+    message: str | Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """A word for READY and DISCONNECT, a reason for ERROR and WARNING, minutes for WAIT."""
     status: str | None = None
     backend: str | None = None
     language: str | None = None
-    language_prob: float | None = None
+    language_prob: Probability | None = None
     segments: tuple[WireSegment, ...] | None = None
     committed_until_s: Seconds | None = None
     stored_until_s: Seconds | None = None
@@ -141,6 +143,7 @@ def parse_hello(frame: str | bytes) -> Hello:
     if len(frame) > MAX_HELLO_BYTES:
         raise InvalidMessage(f"first message of {len(frame)} characters is over the limit of {MAX_HELLO_BYTES}")
     fields = _json_object(frame, "the first message")
+    fields.pop("binding", None)
     if "stream_uid" in fields:
         fields["binding"] = {name: fields[name] for name in Binding.model_fields if name in fields}
     if "task" in fields and fields["task"] is None:
@@ -242,9 +245,13 @@ def _audio_or_end(frame: bytes, audio_format: AudioFormat) -> ClientFrame:
 
 def _json_object(text: str, what: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(text)
+        parsed = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise InvalidMessage(f"{what} is not JSON: {exc}") from exc
     if not isinstance(parsed, dict):
         raise InvalidMessage(f"{what} must be a JSON object, got {type(parsed).__name__}")
     return parsed
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
