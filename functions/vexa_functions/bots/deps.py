@@ -1,0 +1,70 @@
+"""What the bots function works with, opened on first use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+
+from vexa_events.identity import BotStatus
+from vexa_events.publisher import SinkPublisher
+from vexa_events.registry import CONTRACTS, bot_type
+from vexa_functions.bots.announcing import Announcer
+from vexa_functions.bots.callbacks import BotCallbacks
+from vexa_functions.bots.launchers.process import ProcessLauncher
+from vexa_functions.bots.platforms import REPLAY
+from vexa_functions.bots.reconciling import Reconciler
+from vexa_functions.bots.service import BotService
+from vexa_functions.bots.settings import BotsSettings
+from vexa_functions.live_feed import LiveFeed, open_valkey
+from vexa_functions.relay import Relay
+from vexa_functions.store.tables import open_store
+
+PUBLISH_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotsDeps:
+    """The graph of the bots function."""
+
+    service: BotService
+    callbacks: BotCallbacks
+    reconciler: Reconciler
+    signing_key: str
+
+
+@asynccontextmanager
+async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
+    """Put the function together."""
+    signing_key = settings.token_signing_key.get_secret_value()
+    async with (
+        open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
+        open_valkey(str(settings.redis_url)) as valkey,
+        httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+    ):
+        live = LiveFeed(valkey)
+        source = CONTRACTS[bot_type(BotStatus.REQUESTED)].source
+        announcer = Announcer(Relay(store, SinkPublisher(client, str(settings.sink)), source=source), live)
+        launcher = ProcessLauncher(settings.run_dir)
+        yield BotsDeps(
+            service=BotService(
+                store,
+                launcher,
+                announcer,
+                offered={REPLAY} if settings.replay_dir else set(),
+                signing_key=signing_key,
+                session_lifetime=timedelta(seconds=settings.max_session_s),
+                bot_env=_bot_env(settings),
+            ),
+            callbacks=BotCallbacks(store, live, announcer),
+            reconciler=Reconciler(store, launcher, announcer),
+            signing_key=signing_key,
+        )
+
+
+def _bot_env(settings: BotsSettings) -> dict[str, str]:
+    env = {"BOT_MANAGER_URL": str(settings.bot_manager_url), "STREAM_URL": str(settings.stream_url)}
+    if settings.replay_dir:
+        env["VEXA_REPLAY_DIR"] = str(settings.replay_dir)
+    return env

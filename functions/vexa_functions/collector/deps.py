@@ -1,0 +1,46 @@
+"""What the collector works with, opened on first use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from vexa_events.publisher import SinkPublisher
+from vexa_events.registry import CONTRACTS, MEETING_FINALIZED
+from vexa_functions.collector.finalizing import Finalizer
+from vexa_functions.collector.ingest import Ingest
+from vexa_functions.collector.settings import CollectorSettings
+from vexa_functions.live_feed import LiveFeed, open_valkey
+from vexa_functions.relay import Relay
+from vexa_functions.store.tables import Store, open_store
+
+PUBLISH_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorDeps:
+    """The collector's graph."""
+
+    store: Store
+    ingest: Ingest
+    finalizer: Finalizer
+    signing_key: str
+
+
+@asynccontextmanager
+async def open_deps(settings: CollectorSettings) -> AsyncIterator[CollectorDeps]:
+    """Put the collector together."""
+    async with (
+        open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
+        open_valkey(str(settings.redis_url)) as valkey,
+        httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+    ):
+        live = LiveFeed(valkey)
+        relay = Relay(store, SinkPublisher(client, str(settings.sink)), source=CONTRACTS[MEETING_FINALIZED].source)
+        yield CollectorDeps(
+            store=store,
+            ingest=Ingest(store, live),
+            finalizer=Finalizer(store, relay, timeout_s=settings.finalize_timeout_s),
+            signing_key=settings.token_signing_key.get_secret_value(),
+        )

@@ -1,0 +1,66 @@
+"""Declaring the storage of ended sessions complete: at the bot's last word, and on every tick."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from vexa_events.fields import CLOCK_STEP_S
+from vexa_events.lifecycle import MeetingFinalized
+from vexa_events.registry import finalized_event
+from vexa_functions.collector.coverage import coverage
+from vexa_functions.relay import Relay
+from vexa_functions.store.sessions import Session
+from vexa_functions.store.tables import Store, Tables
+
+logger = logging.getLogger(__name__)
+
+SWEEP_LIMIT = 100
+
+
+class Finalizer:
+    """Finds ended sessions whose streams are stored, or will not be, and says so once."""
+
+    def __init__(self, store: Store, relay: Relay, *, timeout_s: float) -> None:
+        self._store = store
+        self._relay = relay
+        self._timeout = timedelta(seconds=timeout_s)
+
+    async def sweep(self) -> None:
+        """Finalize every session that is due, then publish what the outbox holds."""
+        async with self._store.reading() as tables:
+            due = await tables.sessions.to_finalize(limit=SWEEP_LIMIT)
+        for session in due:
+            await self._finalize(session)
+        await self._relay.drain()
+
+    async def _finalize(self, session: Session) -> None:
+        async with self._store.transaction() as tables:
+            if not (await _is_stored(tables, session) or self._timed_out(session)):
+                return
+            if await tables.sessions.set_finalized(session.session_uid):
+                await tables.outbox.add(finalized_event(await _summary(tables, session)))
+                logger.info("session finalized", extra={"session_uid": session.session_uid})
+
+    def _timed_out(self, session: Session) -> bool:
+        return session.ended_at is not None and datetime.now(UTC) - session.ended_at > self._timeout
+
+
+async def _is_stored(tables: Tables, session: Session) -> bool:
+    streams = await tables.streams.of_session(session.session_uid)
+    return all(stream.captured_until_s - stream.stored_until_s < CLOCK_STEP_S for stream in streams)
+
+
+async def _summary(tables: Tables, session: Session) -> MeetingFinalized:
+    streams = await tables.transcripts.streams(session.meeting_id)
+    ledger = coverage(streams, await tables.transcripts.spans(session.meeting_id))
+    return MeetingFinalized(
+        meeting_id=session.meeting_id,
+        user_id=session.user_id,
+        session_uid=session.session_uid,
+        platform=session.platform,
+        native_meeting_id=session.native_meeting_id,
+        status=session.status,
+        segments=len(await tables.transcripts.segments(session.meeting_id)),
+        captured_s=ledger["captured_s"],
+        missing_s=ledger["missing_s"],
+        at=datetime.now(UTC),
+    )

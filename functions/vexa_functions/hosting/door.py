@@ -1,0 +1,76 @@
+"""What every door does alike: read a JSON body, and answer errors from one table."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ExceptionHandler
+
+from vexa_events.errors import (
+    Conflict,
+    Forbidden,
+    InvalidMessage,
+    NotFound,
+    Overloaded,
+    Unauthenticated,
+    Unavailable,
+    VexaError,
+)
+from vexa_events.registry import faults
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_BODY_BYTES = 1024 * 1024
+RETRY_AFTER_S = 2
+
+STATUS_BY_ERROR: Mapping[type[VexaError], int] = {
+    InvalidMessage: 422,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Overloaded: 503,
+    Unavailable: 503,
+}
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a bounded body; raise InvalidMessage past the bound."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidMessage(f"body is over the limit of {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+async def read_model(request: Request, model: type[M], *, empty: M | None = None) -> M:
+    """Read the body as a model; raise InvalidMessage naming every faulty field. `empty` stands for no body."""
+    body = await read_body(request)
+    if not body and empty is not None:
+        return empty
+    try:
+        return model.model_validate(json.loads(body))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
+        raise InvalidMessage(f"body is not JSON: {exc}") from exc
+    except ValidationError as exc:
+        raise InvalidMessage(faults(exc)) from exc
+
+
+def answer_errors() -> dict[Any, ExceptionHandler]:
+    """Build the exception handlers of a Starlette app."""
+
+    def on_vexa_error(_: Request, exc: Exception) -> Response:
+        status = next(STATUS_BY_ERROR[kind] for kind in type(exc).__mro__ if kind in STATUS_BY_ERROR)
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if status in {429, 503} else None
+        return JSONResponse({"detail": str(exc)}, status, headers=headers)
+
+    def on_http_error(_: Request, exc: Exception) -> Response:
+        status, detail = (exc.status_code, exc.detail) if isinstance(exc, HTTPException) else (500, "Internal error")
+        return JSONResponse({"detail": detail}, status)
+
+    return {VexaError: on_vexa_error, HTTPException: on_http_error}

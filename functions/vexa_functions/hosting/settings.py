@@ -1,0 +1,25 @@
+"""How a process reads its settings: once, all faults named, nothing printed that was set."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vexa_events.errors import InvalidMessage
+from vexa_events.registry import faults
+
+
+class Settings(BaseModel):
+    """Base of every function's settings; fields carry the variable's name as alias."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings; raise InvalidMessage naming every variable that is missing or wrong."""
+        try:
+            return cls.model_validate({name: value for name, value in env.items() if value})
+        except ValidationError as exc:
+            raise InvalidMessage(f"settings of {cls.__module__}: {faults(exc)}") from exc

@@ -1,0 +1,42 @@
+"""
+The outer shell of a function in an image or under local-dev.
+
+It owns what functions-framework has no place for: a health check, WebSocket
+routes, and the end of the process's resources. Everything else is the
+framework's own ASGI app, so both ways of hosting serve the same routes.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from functions_framework.aio import create_asgi_app
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from vexa_functions.hosting.function import Function
+from vexa_functions.hosting.logs import configure_logging
+
+
+def shell(
+    target: str, function: Callable[[], Function], *, source: Path, routes: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """Wrap the function `target` of the file `source`; settings are read when the server starts."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        configure_logging(function().log_level)
+        yield
+        await function().aclose()
+
+    framework_app = create_asgi_app(target=target, source=str(source), signature_type="http")  # type: ignore[no-untyped-call]
+    return Starlette(
+        routes=[Route("/healthz", _healthy), *routes, Mount("/", app=framework_app)],
+        lifespan=lifespan,
+    )
+
+
+async def _healthy(_: Request) -> Response:
+    return PlainTextResponse("ok")

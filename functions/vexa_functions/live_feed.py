@@ -1,0 +1,99 @@
+"""The functions' side of Valkey: the live feed, and the marks that acknowledge streams."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from vexa_events.errors import Unavailable
+from vexa_events.live import FIELD, LIFETIME_S, MAX_ENTRIES, LiveMessage, StoredMark, feed_key, stored_key
+
+TIMEOUT_S = 5.0
+MARK_LIFETIME_S = 24 * 3600
+READ_COUNT = 100
+READ_BLOCK_MS = 1_000
+"""Less than TIMEOUT_S, or every quiet second would look like a broken connection."""
+
+RAISE_MARK = """
+local old = redis.call('GET', KEYS[1])
+if old then
+    local mark = cjson.decode(old)
+    local epoch, until_s = tonumber(ARGV[1]), tonumber(ARGV[2])
+    if mark.epoch > epoch or (mark.epoch == epoch and mark.until_s >= until_s) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
+return 1
+"""
+
+
+class LiveFeed:
+    """Publishes to live feeds and raises stored marks."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+
+    async def publish(self, message: LiveMessage) -> None:
+        """Append to the meeting's feed."""
+        key = feed_key(message.meeting_id)
+        try:
+            async with self._client.pipeline(transaction=False) as pipe:
+                entry = {FIELD: message.model_dump_json(exclude_none=True)}
+                pipe.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
+                pipe.expire(key, LIFETIME_S)
+                await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+
+    async def acknowledge(self, stream_uid: str, mark: StoredMark) -> None:
+        """Raise a stream's mark; a lower one than it holds changes nothing."""
+        key = stored_key(stream_uid)
+        try:
+            await self._client.eval(
+                RAISE_MARK, 1, key, mark.epoch, mark.until_s, mark.model_dump_json(), MARK_LIFETIME_S
+            )
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+
+
+class LiveReader:
+    """Reads live feeds; positions are entry ids, as Valkey gives them."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+
+    async def newest(self, meeting_id: int) -> str:
+        """Return the position behind the newest entry of a feed."""
+        try:
+            entries: Any = await self._client.xrevrange(feed_key(meeting_id), count=1)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+        return str(entries[0][0]) if entries else "0-0"
+
+    async def read(self, position_by_meeting: Mapping[int, str]) -> list[tuple[int, str, LiveMessage]]:
+        """Wait a moment for entries behind the positions; return (meeting, position, message) in order."""
+        meeting_by_key = {feed_key(meeting): meeting for meeting in position_by_meeting}
+        positions: Any = {key: position_by_meeting[meeting] for key, meeting in meeting_by_key.items()}
+        try:
+            answer: Any = await self._client.xread(positions, count=READ_COUNT, block=READ_BLOCK_MS)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+        feeds = answer.items() if isinstance(answer, dict) else answer or []
+        return [
+            (meeting_by_key[key], entry_id, LiveMessage.model_validate_json(fields[FIELD]))
+            for key, entries in feeds
+            for entry_id, fields in entries
+        ]
+
+
+@asynccontextmanager
+async def open_valkey(url: str) -> AsyncIterator["redis.Redis"]:
+    """Lend a client that connects on first use and gives up after TIMEOUT_S."""
+    client: redis.Redis = redis.Redis.from_url(
+        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()

@@ -1,0 +1,92 @@
+"""The door to Postgres: one small pool, opened on first use, and errors in our own words."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+import asyncpg
+
+from vexa_events.errors import Unavailable
+
+COMMAND_TIMEOUT_S = 15.0
+ACQUIRE_TIMEOUT_S = 10.0
+_TRANSIENT = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.TransactionRollbackError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Connection(Protocol):
+    """What the table families need of an asyncpg connection; rows do not leave them."""
+
+    async def fetch(self, query: str, *arguments: object) -> list[Any]:
+        """Return every row."""
+
+    async def fetchrow(self, query: str, *arguments: object) -> Any:
+        """Return the first row, or None."""
+
+    async def fetchval(self, query: str, *arguments: object) -> Any:
+        """Return the first column of the first row, or None."""
+
+    async def execute(self, query: str, *arguments: object) -> str:
+        """Run a statement."""
+
+    def transaction(self) -> AbstractAsyncContextManager[object]:
+        """Open a transaction."""
+
+
+class Database:
+    """Hands out connections; every failure that may pass is raised as Unavailable."""
+
+    def __init__(self, url: str, *, max_connections: int) -> None:
+        self._url = url
+        self._max_connections = max_connections
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection on which every statement commits by itself."""
+        try:
+            pool = await self._open()
+            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield connection
+        except _TRANSIENT as exc:
+            raise Unavailable(f"postgres: {type(exc).__name__}") from exc
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a connection inside one transaction."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def aclose(self) -> None:
+        """Close the pool, waiting a little for those who still use it."""
+        if self._pool is not None:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+
+    async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=0,
+                    max_size=self._max_connections,
+                    command_timeout=COMMAND_TIMEOUT_S,
+                    timeout=ACQUIRE_TIMEOUT_S,
+                    init=_read_json,
+                )
+            return self._pool
+
+
+async def _read_json(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

@@ -1,0 +1,35 @@
+"""The outbox: events written in the transaction of the fact they tell, published afterwards."""
+
+import json
+
+from vexa_events.envelope import Event, encode_json, parse_json
+from vexa_functions.store.database import Connection
+
+INSERT = "INSERT INTO outbox (event) VALUES ($1)"
+TAKE = """
+SELECT id, event FROM outbox
+ WHERE published_at IS NULL AND event ->> 'source' = $1
+ ORDER BY id LIMIT $2
+   FOR UPDATE SKIP LOCKED
+"""
+MARK = "UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])"
+
+
+class Outbox:
+    """The outbox table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, event: Event) -> None:
+        """Promise to publish an event; the caller's transaction decides."""
+        await self._connection.execute(INSERT, json.loads(encode_json(event)))
+
+    async def take(self, source: str, *, limit: int) -> list[tuple[int, Event]]:
+        """Lock the oldest unpublished events of a producer that nobody else is publishing."""
+        rows = await self._connection.fetch(TAKE, source, limit)
+        return [(row["id"], parse_json(json.dumps(row["event"]))) for row in rows]
+
+    async def mark_published(self, ids: list[int]) -> None:
+        """Never publish these again."""
+        await self._connection.execute(MARK, ids)

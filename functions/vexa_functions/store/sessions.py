@@ -1,0 +1,157 @@
+"""Sessions and their transitions: one bot's attendance of one meeting."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vexa_events.identity import BotStatus, MeetingId, SessionUid, Task, UserId
+from vexa_functions.store.database import Connection
+
+_SELECT = """
+SELECT s.session_uid, s.meeting_id, m.user_id, m.platform, m.native_meeting_id, m.meeting_url, s.status, s.sequence,
+       s.bot_name, s.language, s.task, s.passcode, s.launcher_ref, s.requested_at, s.clock_zero_at, s.heartbeat_at,
+       s.reconfigured_at, s.stop_requested_at, s.ended_at, s.finalized_at
+  FROM sessions s JOIN meetings m ON m.id = s.meeting_id
+"""
+INSERT = """
+INSERT INTO sessions (session_uid, meeting_id, status, bot_name, language, task, passcode)
+VALUES ($1, $2, 'requested', $3, $4, $5, $6)
+"""
+BY_UID = _SELECT + " WHERE s.session_uid = $1"
+LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
+LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
+RUNNING = _SELECT + " WHERE s.ended_at IS NULL ORDER BY s.requested_at LIMIT $1"
+TO_FINALIZE = _SELECT + " WHERE s.ended_at IS NOT NULL AND s.finalized_at IS NULL ORDER BY s.ended_at LIMIT $1"
+SET_LAUNCHED = "UPDATE sessions SET launcher_ref = $2 WHERE session_uid = $1"
+SET_STATUS = """
+UPDATE sessions
+   SET status = $2, sequence = $3,
+       clock_zero_at = CASE WHEN $2 = 'active' THEN coalesce(clock_zero_at, $4) ELSE clock_zero_at END,
+       ended_at = CASE WHEN $2 IN ('completed', 'failed') THEN $4 ELSE ended_at END
+ WHERE session_uid = $1
+"""
+ADD_TRANSITION = """
+INSERT INTO transitions (session_uid, sequence, status, reason, evidence, at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+BEAT = "UPDATE sessions SET heartbeat_at = now() WHERE session_uid = $1"
+REQUEST_STOP = "UPDATE sessions SET stop_requested_at = coalesce(stop_requested_at, now()) WHERE session_uid = $1"
+RECONFIGURE = """
+UPDATE sessions SET language = coalesce($2, language), task = coalesce($3, task), reconfigured_at = now()
+ WHERE session_uid = $1
+"""
+SET_FINALIZED = """
+UPDATE sessions SET finalized_at = now() WHERE session_uid = $1 AND finalized_at IS NULL RETURNING finalized_at
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One bot's attendance, with the meeting's identity joined."""
+
+    session_uid: SessionUid
+    meeting_id: MeetingId
+    user_id: UserId
+    platform: str
+    native_meeting_id: str
+    meeting_url: str | None
+    status: BotStatus
+    sequence: int
+    bot_name: str
+    language: str | None
+    task: Task
+    passcode: str | None
+    launcher_ref: str | None
+    requested_at: datetime
+    clock_zero_at: datetime | None
+    heartbeat_at: datetime | None
+    reconfigured_at: datetime | None
+    stop_requested_at: datetime | None
+    ended_at: datetime | None
+    finalized_at: datetime | None
+
+
+class Sessions:
+    """The sessions and transitions tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(
+        self,
+        session_uid: str,
+        meeting_id: int,
+        *,
+        bot_name: str,
+        language: str | None,
+        task: Task,
+        passcode: str | None,
+    ) -> None:
+        """Add a session in the state requested."""
+        await self._connection.execute(INSERT, session_uid, meeting_id, bot_name, language, task.value, passcode)
+        await self._connection.execute(
+            ADD_TRANSITION, session_uid, 0, BotStatus.REQUESTED.value, None, None, await self._now()
+        )
+
+    async def by_uid(self, session_uid: str) -> Session | None:
+        """Find a session."""
+        return _session(await self._connection.fetchrow(BY_UID, session_uid))
+
+    async def lock(self, session_uid: str) -> Session | None:
+        """Find a session and hold its row until the transaction ends."""
+        return _session(await self._connection.fetchrow(LOCK, session_uid))
+
+    async def lock_running_of_meeting(self, meeting_id: int) -> Session | None:
+        """Find and hold the session of a meeting that has not ended."""
+        return _session(await self._connection.fetchrow(LOCK_RUNNING_OF_MEETING, meeting_id))
+
+    async def running(self, *, limit: int) -> list[Session]:
+        """List sessions that have not ended, oldest first."""
+        return [Session(**_parsed(row)) for row in await self._connection.fetch(RUNNING, limit)]
+
+    async def to_finalize(self, *, limit: int) -> list[Session]:
+        """List sessions that ended but whose storage was not declared complete, oldest first."""
+        return [Session(**_parsed(row)) for row in await self._connection.fetch(TO_FINALIZE, limit)]
+
+    async def set_launched(self, session_uid: str, launcher_ref: str) -> None:
+        """Remember how the launcher calls this bot."""
+        await self._connection.execute(SET_LAUNCHED, session_uid, launcher_ref)
+
+    async def enter(
+        self, session: Session, status: BotStatus, *, reason: str | None, evidence: str | None, at: datetime
+    ) -> int:
+        """Record the next state of a locked session; return its sequence."""
+        sequence = session.sequence + 1
+        await self._connection.execute(SET_STATUS, session.session_uid, status.value, sequence, at)
+        await self._connection.execute(
+            ADD_TRANSITION, session.session_uid, sequence, status.value, reason, evidence, at
+        )
+        return sequence
+
+    async def beat(self, session_uid: str) -> None:
+        """Note a sign of life."""
+        await self._connection.execute(BEAT, session_uid)
+
+    async def request_stop(self, session_uid: str) -> None:
+        """Store the intent to stop; the first one counts."""
+        await self._connection.execute(REQUEST_STOP, session_uid)
+
+    async def reconfigure(self, session_uid: str, *, language: str | None, task: Task | None) -> None:
+        """Store a new language or task; None leaves the old one."""
+        await self._connection.execute(RECONFIGURE, session_uid, language, task.value if task else None)
+
+    async def set_finalized(self, session_uid: str) -> bool:
+        """Declare a session's storage complete; false when it already was."""
+        return await self._connection.fetchval(SET_FINALIZED, session_uid) is not None
+
+    async def _now(self) -> datetime:
+        now: datetime = await self._connection.fetchval("SELECT now()")
+        return now
+
+
+def _session(row: Any) -> Session | None:
+    return None if row is None else Session(**_parsed(row))
+
+
+def _parsed(row: Any) -> dict[str, Any]:
+    fields = dict(row)
+    return {**fields, "status": BotStatus(fields["status"]), "task": Task(fields["task"])}

@@ -1,0 +1,57 @@
+"""Every table family over one connection, so that a transaction can span them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vexa_functions.store.batches import Batches
+from vexa_functions.store.database import Connection, Database
+from vexa_functions.store.meetings import Meetings
+from vexa_functions.store.outbox import Outbox
+from vexa_functions.store.sessions import Sessions
+from vexa_functions.store.streams import Streams
+from vexa_functions.store.tokens import Tokens
+from vexa_functions.store.transcripts import Transcripts
+from vexa_functions.store.users import Users
+
+
+class Tables:
+    """The table families of one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.batches = Batches(connection)
+        self.meetings = Meetings(connection)
+        self.outbox = Outbox(connection)
+        self.sessions = Sessions(connection)
+        self.streams = Streams(connection)
+        self.tokens = Tokens(connection)
+        self.transcripts = Transcripts(connection)
+        self.users = Users(connection)
+
+
+class Store:
+    """Where services open their transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tables]:
+        """Lend the tables inside one transaction."""
+        async with self._database.transaction() as connection:
+            yield Tables(connection)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tables]:
+        """Lend the tables for statements that stand alone."""
+        async with self._database.connection() as connection:
+            yield Tables(connection)
+
+
+@asynccontextmanager
+async def open_store(url: str, *, max_connections: int) -> AsyncIterator[Store]:
+    """Lend a store over a pool of its own; it connects on first use."""
+    database = Database(url, max_connections=max_connections)
+    try:
+        yield Store(database)
+    finally:
+        await database.aclose()
