@@ -1,0 +1,197 @@
+"""Whisper through CTranslate2's low-level calls: encode, generate, align."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.utils import download_model
+from numpy.typing import NDArray
+from tokenizers import Tokenizer as TokenTable
+
+from vexa_events.errors import InvalidMessage
+from vexa_events.identity import Task
+from vexa_events.stream import SAMPLE_RATE_HZ
+from vexa_pool.engine.model import DecodeRequest
+from vexa_pool.engine.tokens import aligned_words, read_pieces, spread_words
+from vexa_pool.streaming.guards import is_looping
+from vexa_pool.streaming.window import LONGEST_S, Purpose, Transcription, Window, encoder_length_s
+from vexa_pool.streaming.words import SpokenWord
+
+ENGLISH = "en"
+THREADS = 2
+"""Windows decoded at the same time; a call runs on one core, which scales better than splitting each."""
+CPU_DECODE_BATCH = 4
+CUDA_DECODE_BATCH = 16
+FRAMES_PER_S = 100
+ALIGNER_STEPS_PER_S = 50
+MOST_TOKENS_PER_S = 14
+SPARE_TOKENS = 24
+
+Encoded = NDArray[np.float32]
+"""Encoder output, (windows, steps, width)."""
+
+
+class WhisperModel:
+    """One loaded model; calls may come from THREADS threads at once."""
+
+    def __init__(self, model: str, *, device: str, compute_type: str) -> None:
+        """`model` is a directory or a name that faster-whisper knows; loading blocks."""
+        path = Path(model if Path(model).is_dir() else download_model(model))
+        device = _device(device)
+        self._on_cpu = device == "cpu"
+        self._model = ctranslate2.models.Whisper(
+            str(path),
+            device=device,
+            compute_type=_compute_type(device, compute_type),
+            inter_threads=THREADS,
+            intra_threads=1,
+        )
+        self._tokens = TokenTable.from_file(str(path / "tokenizer.json"))
+        self._suppressed = _suppressed(self._tokenizer(ENGLISH, Task.TRANSCRIBE))
+        self._features = FeatureExtractor(feature_size=self._model.n_mels)
+
+    @property
+    def decode_batch(self) -> int:
+        """How many windows are best decoded at once."""
+        return CPU_DECODE_BATCH if self._on_cpu else CUDA_DECODE_BATCH
+
+    def check(self, language: str | None, task: Task) -> None:
+        """Raise InvalidMessage where the model cannot do this."""
+        if self._model.is_multilingual:
+            if language is not None and self._tokens.token_to_id(f"<|{language}|>") is None:
+                raise InvalidMessage(f"the model does not know the language {language!r}")
+            return
+        if language not in {None, ENGLISH}:
+            raise InvalidMessage(f"the model hears English only, not {language!r}")
+        if task is Task.TRANSLATE:
+            raise InvalidMessage("the model hears English only and does not translate")
+
+    def warm_up(self) -> None:
+        """Decode silence once at each usual length, so that the first stream does not wait."""
+        for purpose in (Purpose.PARTIAL, Purpose.FINAL):
+            silence = np.zeros(SAMPLE_RATE_HZ, np.float32)
+            window = Window(
+                purpose=purpose,
+                start=0,
+                samples=silence,
+                speech_s=1.0,
+                encoder_s=encoder_length_s(purpose, 1.0),
+                wants_word_times=True,
+            )
+            self.transcribe([DecodeRequest(window=window, language=ENGLISH, task=Task.TRANSCRIBE)])
+
+    def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
+        """Decode windows of one encoder length; blocking, safe from several threads."""
+        heard = self._decode(requests)
+        return [self._retried(request, first) for request, first in zip(requests, heard, strict=True)]
+
+    def _retried(self, request: DecodeRequest, first: Transcription) -> Transcription:
+        """Decode once more at full length where a short window made the model repeat itself."""
+        window = request.window
+        if window.purpose is Purpose.PARTIAL or window.encoder_s >= LONGEST_S or not is_looping(first.words):
+            return first
+        return self._decode([replace(request, window=replace(window, encoder_s=LONGEST_S))])[0]
+
+    def _decode(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
+        encoded = self._encode([request.window for request in requests])
+        languages = self._languages(requests, encoded)
+        tokenizers = [
+            self._tokenizer(language, request.task)
+            for request, (language, _) in zip(requests, languages, strict=True)
+        ]
+        results = self._model.generate(
+            ctranslate2.StorageView.from_array(encoded),
+            [tokenizer.sot_sequence for tokenizer in tokenizers],
+            beam_size=1,
+            suppress_tokens=self._suppressed,
+            max_length=_most_tokens(requests),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return [
+            Transcription(
+                words=tuple(self._words(request.window, encoded[at : at + 1], result.sequences_ids[0], tokenizers[at])),
+                language=languages[at][0],
+                language_probability=languages[at][1],
+                no_speech_probability=result.no_speech_prob,
+                mean_logprob=result.scores[0],
+            )
+            for at, (request, result) in enumerate(zip(requests, results, strict=True))
+        ]
+
+    def _encode(self, windows: Sequence[Window]) -> Encoded:
+        """Encode one by one on a CPU, where a batch falls out of the cache, and all at once elsewhere."""
+        features = [self._mel(window) for window in windows]
+        groups = [mel[None] for mel in features] if self._on_cpu else [np.stack(features)]
+        views = [self._model.encode(ctranslate2.StorageView.from_array(group), to_cpu=True) for group in groups]
+        return np.ascontiguousarray(np.concatenate([np.array(view) for view in views]))
+
+    def _mel(self, window: Window) -> NDArray[np.float32]:
+        padded = np.zeros(round(window.encoder_s * SAMPLE_RATE_HZ), np.float32)
+        padded[: window.samples.size] = window.samples[: padded.size]
+        return np.ascontiguousarray(self._features(padded, padding=0), dtype=np.float32)
+
+    def _languages(self, requests: Sequence[DecodeRequest], encoded: Encoded) -> list[tuple[str, float]]:
+        if not self._model.is_multilingual:
+            return [(ENGLISH, 1.0)] * len(requests)
+        if all(request.language is not None for request in requests):
+            return [(request.language or ENGLISH, 1.0) for request in requests]
+        ranked = self._model.detect_language(ctranslate2.StorageView.from_array(encoded))
+        detected = [(ranking[0][0].strip("<|>"), float(ranking[0][1])) for ranking in ranked]
+        return [
+            (request.language, 1.0) if request.language else best
+            for request, best in zip(requests, detected, strict=True)
+        ]
+
+    def _words(self, window: Window, encoded: Encoded, ids: Sequence[int], tokenizer: Tokenizer) -> list[SpokenWord]:
+        pieces = read_pieces(ids, tokenizer, speech_s=window.speech_s)
+        tokens = [token for piece in pieces for token in piece.tokens]
+        if not tokens or not window.wants_word_times:
+            return spread_words(pieces, tokenizer, speech_s=window.speech_s)
+        frames = min(round(window.encoder_s * FRAMES_PER_S), window.samples.size * FRAMES_PER_S // SAMPLE_RATE_HZ)
+        view = ctranslate2.StorageView.from_array(encoded)
+        alignment = self._model.align(view, tokenizer.sot_sequence, [tokens], [frames])[0]
+        text_steps, time_steps = (np.array(steps) for steps in zip(*alignment.alignments, strict=True))
+        entered = np.diff(text_steps, prepend=-1).astype(bool)
+        return aligned_words(
+            tokens,
+            tokenizer,
+            jump_times_s=[float(step) / ALIGNER_STEPS_PER_S for step in time_steps[entered]],
+            probabilities=alignment.text_token_probs,
+        )
+
+    def _tokenizer(self, language: str, task: Task) -> Tokenizer:
+        return Tokenizer(self._tokens, self._model.is_multilingual, task=task.value, language=language)
+
+
+def _device(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
+def _compute_type(device: str, compute_type: str) -> str:
+    if compute_type != "auto":
+        return compute_type
+    return "int8" if device == "cpu" else "float16"
+
+
+def _suppressed(tokenizer: Tokenizer) -> list[int]:
+    """Name the tokens that are not speech: sound descriptions, speaker tags, control tokens."""
+    control = (
+        tokenizer.sot,
+        tokenizer.sot_lm,
+        tokenizer.sot_prev,
+        tokenizer.no_speech,
+        tokenizer.transcribe,
+        tokenizer.translate,
+    )
+    return sorted({*tokenizer.non_speech_tokens, *control})
+
+
+def _most_tokens(requests: Sequence[DecodeRequest]) -> int:
+    return int(max(request.window.speech_s for request in requests) * MOST_TOKENS_PER_S) + SPARE_TOKENS
