@@ -1,0 +1,45 @@
+"""One bot process: `python -m vexa_bot`. Exits 0 when the session completed, else 1."""
+
+import asyncio
+import logging
+import os
+import sys
+
+from vexa_bot.app import attend
+from vexa_bot.bots_client import SessionRejected
+from vexa_bot.logs import configure_logging
+from vexa_bot.settings import BotSettings
+from vexa_events.errors import Conflict, InvalidMessage, Overloaded, Unavailable
+from vexa_events.identity import BotStatus
+
+logger = logging.getLogger("vexa_bot")
+
+
+def main() -> int:
+    """Run the ordered session; return the exit code."""
+    try:
+        settings = BotSettings.from_env(os.environ)
+    except InvalidMessage as exc:
+        configure_logging("INFO", {})
+        logger.error("settings refused", extra={"faults": str(exc)})  # noqa: TRY400 - the faults say it all
+        return 1
+    order = settings.order
+    configure_logging(settings.log_level, {"session_uid": order.session_uid, "meeting_id": order.meeting_id})
+    return _run(settings)
+
+
+def _run(settings: BotSettings) -> int:
+    code = 1
+    try:
+        ending = asyncio.run(attend(settings))
+        code = 0 if ending.status is BotStatus.COMPLETED else 1
+    except* (SessionRejected, Conflict, Overloaded, Unavailable) as given_up:
+        for cause in given_up.exceptions:
+            logger.error("session given up", extra={"cause": str(cause)})  # noqa: TRY400 - a plain fact, no fault here
+    except* Exception:  # the outermost door: whatever it is, the log must have it
+        logger.exception("bot failed")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

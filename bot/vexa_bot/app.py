@@ -1,0 +1,96 @@
+"""Puts one bot together from its settings, and runs it."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+
+import httpx
+
+from vexa_bot.bots_client import BotsClient
+from vexa_bot.capture import AttendanceFailed, Platform
+from vexa_bot.epoch_talk import StreamIdentity, Tuning
+from vexa_bot.lifecycle import Ending
+from vexa_bot.patience import Patience
+from vexa_bot.platforms.replay import ReplayPlatform
+from vexa_bot.replay_buffer import ReplayBuffer
+from vexa_bot.reporter import Reporter
+from vexa_bot.retry import Backoff
+from vexa_bot.session import Session, SessionParts
+from vexa_bot.settings import BotSettings
+from vexa_bot.stream_client import StreamClient
+from vexa_bot.streams import Streams
+from vexa_bot.tape import Tape
+from vexa_bot.worker_link import open_link
+from vexa_events.identity import SessionUid, StreamKind, StreamUid
+
+
+async def attend(settings: BotSettings) -> Ending:
+    """Attend the ordered meeting; SIGTERM and SIGINT end it within seconds."""
+    async with httpx.AsyncClient(
+        base_url=str(settings.bots_url),
+        headers={"Authorization": f"Bearer {settings.token.get_secret_value()}"},
+        trust_env=False,
+    ) as http:
+        session = build(settings, http)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, session.terminate)
+        return await session.run()
+
+
+def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
+    """Make a session and everything it works with; call inside a running event loop."""
+    new_backoff = partial(
+        Backoff, first_s=settings.retry_first_s, longest_s=settings.retry_longest_s, random=random.random
+    )
+    bots = BotsClient(http, settings.order.session_uid, new_backoff=new_backoff, limit_s=settings.callback_limit_s)
+    reporter = Reporter(bots)
+    tuning = Tuning(language=settings.order.language, task=settings.order.task)
+    parts = SessionParts(
+        platform=partial(_platform, settings),
+        streams=partial(
+            Streams,
+            SessionUid(settings.order.session_uid),
+            tuning=tuning,
+            buffer=ReplayBuffer(bytes_per_stream=settings.buffer_bytes_per_stream, max_bytes=settings.buffer_max_bytes),
+            reporter=reporter,
+            new_client=partial(_stream_client, settings, bots, new_backoff),
+        ),
+        reporter=reporter,
+        heart=bots,
+        patience=Patience(limit_s=settings.flush_limit_s, hurried_s=settings.terminate_limit_s),
+    )
+    return Session(parts, tuning=tuning, heartbeat_s=settings.heartbeat_s)
+
+
+def _platform(settings: BotSettings) -> Platform:
+    if settings.order.platform != "replay":
+        raise AttendanceFailed("platform_not_supported", f"this bot does not know {settings.order.platform!r}")
+    return ReplayPlatform(settings.replay_dir, settings.order.native_meeting_id, monotonic=time.monotonic)
+
+
+def _stream_client(
+    settings: BotSettings,
+    bots: BotsClient,
+    new_backoff: Callable[[], Backoff],
+    stream_uid: StreamUid,
+    kind: StreamKind,
+    tape: Tape,
+    tuning: Tuning,
+) -> StreamClient:
+    return StreamClient(
+        identity=StreamIdentity(
+            session_uid=SessionUid(settings.order.session_uid),
+            stream_uid=stream_uid,
+            token=settings.token.get_secret_value(),
+        ),
+        kind=kind,
+        tape=tape,
+        tuning=tuning,
+        open_epoch=bots.open_epoch,
+        open_link=partial(open_link, str(settings.stream_url)),
+        backoff=new_backoff(),
+    )

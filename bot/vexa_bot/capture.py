@@ -1,0 +1,94 @@
+"""
+What a platform tells about the meeting it attends, and the interface of a platform.
+
+A platform decides nothing about storage or transcription: it yields facts, in
+the order in which they became known, with positions in milliseconds on the
+session clock.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from vexa_events.errors import VexaError
+from vexa_events.identity import MissingReason, StreamKind
+
+
+class AttendanceFailed(VexaError):
+    """The meeting cannot be attended, or no longer."""
+
+    def __init__(self, reason: str, evidence: str) -> None:
+        """`reason` is a short code, `evidence` what was seen."""
+        super().__init__(f"{reason}: {evidence}")
+        self.reason = reason
+        self.evidence = evidence
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingAdmission:
+    """The bot waits until somebody lets it in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """The bot is in the meeting; `at` is the clock's zero."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerLearnt:
+    """Somebody's name belongs to a stream; a later one is better."""
+
+    key: str
+    speaker: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFound:
+    """A stream begins; `key` is the platform's own name for it."""
+
+    key: str
+    kind: StreamKind
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioHeard:
+    """Samples of a stream: int16 little-endian, mono, 16 kHz, whole milliseconds, never out of order."""
+
+    key: str
+    from_ms: int
+    samples: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioMissed:
+    """A stream has no audio from where it last ended to `until_ms`."""
+
+    key: str
+    until_ms: int
+    reason: MissingReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnded:
+    """Nothing follows in this stream."""
+
+    key: str
+
+
+Fact = AwaitingAdmission | Admitted | StreamFound | SpeakerLearnt | AudioHeard | AudioMissed | StreamEnded
+
+
+class Platform(Protocol):
+    """One way to attend a meeting."""
+
+    def attend(self) -> AsyncGenerator[Fact, None]:
+        """
+        Join and yield facts until the meeting ends; closing the generator leaves the meeting.
+
+        Raises AttendanceFailed.
+        """

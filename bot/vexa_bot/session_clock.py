@@ -1,0 +1,31 @@
+"""Positions on the session clock, which the bot counts in whole milliseconds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vexa_events.stream import SAMPLE_RATE_HZ, AudioFormat
+
+BYTES_PER_MS = SAMPLE_RATE_HZ // 1_000 * AudioFormat.INT16.sample_bytes
+"""Size of one millisecond of int16 mono audio at 16 kHz."""
+
+
+def to_ms(position_s: float) -> int:
+    """Read a position that came from another room."""
+    return round(position_s * 1_000)
+
+
+def to_s(position_ms: int) -> float:
+    """Spell a position for another room."""
+    return position_ms / 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClock:
+    """Where a session's zero lies on the wall clock and on the monotonic one."""
+
+    zero_at: datetime
+    zero_monotonic_s: float
+
+    def wait_s(self, position_ms: int, *, now_s: float) -> float:
+        """Tell how long after `now_s` (monotonic) the position is reached; 0 where it has passed."""
+        return max(0.0, self.zero_monotonic_s + to_s(position_ms) - now_s)

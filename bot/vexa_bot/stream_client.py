@@ -1,0 +1,157 @@
+"""Carries one stream to the pool, epoch after epoch, until the database has all of it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from vexa_bot.epoch_talk import ConnectionLost, EpochTalk, StreamIdentity, Tuning, WorkerBusy, WorkerRefused
+from vexa_bot.retry import Backoff
+from vexa_bot.session_clock import to_ms, to_s
+from vexa_bot.tape import Tape
+from vexa_events.callbacks import EpochOpened, OpenEpoch
+from vexa_events.errors import VexaError
+from vexa_events.identity import StreamKind
+
+logger = logging.getLogger(__name__)
+READY_LIMIT_S = 15.0
+SAME_REFUSALS = 4
+"""So many equal refusals in a row are final."""
+
+
+class Link(Protocol):
+    """What a stream needs of a connection."""
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send one frame, or raise ConnectionLost."""
+
+    async def receive(self) -> str | bytes:
+        """Wait for a message, or raise ConnectionLost."""
+
+
+class Retuned(VexaError):
+    """The model is to do something else from here on."""
+
+
+class StreamClient:
+    """One stream's way to the database; everything it has to carry lies on its tape."""
+
+    def __init__(
+        self,
+        *,
+        identity: StreamIdentity,
+        kind: StreamKind,
+        tape: Tape,
+        tuning: Tuning,
+        open_epoch: Callable[[OpenEpoch], Awaitable[EpochOpened]],
+        open_link: Callable[[], AbstractAsyncContextManager[Link]],
+        backoff: Backoff,
+    ) -> None:
+        """`open_epoch` keeps trying; `open_link` raises ConnectionLost."""
+        self.identity = identity
+        self.tape = tape
+        self.speaker: str | None = None
+        self.is_known = asyncio.Event()
+        """Set once the bots function knows the stream."""
+        self._kind = kind
+        self._tuning = tuning
+        self._open_epoch = open_epoch
+        self._open_link = open_link
+        self._backoff = backoff
+        self._changed = asyncio.Event()
+        self._last_refusal = ""
+        self._refusals = 0
+
+    def wake(self) -> None:
+        """Tell that the tape has grown or is finished."""
+        self._changed.set()
+
+    def retune(self, tuning: Tuning) -> None:
+        """Open a new epoch with this tuning, unless it is in force."""
+        self._tuning = tuning
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Return once everything captured is stored; raise WorkerRefused where no worker will ever serve it."""
+        while not self.tape.is_settled:
+            delay_s = await self._carry_epoch()
+            if self._refusals >= SAME_REFUSALS:
+                raise WorkerRefused(self._last_refusal)
+            await asyncio.sleep(delay_s)
+        logger.info("stream stored", extra={"stream_uid": self.identity.stream_uid, "until_s": to_s(self.tape.end_ms)})
+
+    async def _carry_epoch(self) -> float:
+        """Carry the stream as far as one connection goes; return how long to wait before the next."""
+        opened = await self._open_epoch(
+            OpenEpoch(stream_uid=self.identity.stream_uid, kind=self._kind, start_s=to_s(self.tape.start_ms))
+        )
+        self.is_known.set()
+        self.tape.release(to_ms(opened.resume_from_s))
+        delay_s = 0.0
+        try:
+            if not self.tape.is_settled:
+                await self._talk(opened)
+        except* Retuned:
+            logger.info("stream retuned", extra=self._facts(opened))
+        except* WorkerRefused as refused:
+            self._count_refusal(str(refused.exceptions[0]))
+            delay_s = self._backoff.next_s()
+            logger.warning("worker refused the stream", extra=self._facts(opened) | {"cause": self._last_refusal})
+        except* (ConnectionLost, WorkerBusy) as lost:
+            delay_s = self._backoff.next_s()
+            logger.warning("epoch ended early", extra=self._facts(opened) | {"cause": str(lost.exceptions[0])})
+        return delay_s
+
+    async def _talk(self, opened: EpochOpened) -> None:
+        talk = EpochTalk(
+            tape=self.tape, opened=opened, identity=self.identity, tuning=self._tuning, speaker=self.speaker
+        )
+        async with self._open_link() as link:
+            await self._greet(link, talk)
+            logger.info("epoch begun", extra=self._facts(opened))
+            async with asyncio.TaskGroup() as group:
+                listener = group.create_task(self._listen(link, talk))
+                await self._say(link, talk)
+                listener.cancel()
+
+    async def _greet(self, link: Link, talk: EpochTalk) -> None:
+        try:
+            async with asyncio.timeout(READY_LIMIT_S):
+                await link.send(talk.hello())
+                while not talk.is_ready:
+                    talk.hear(await link.receive())
+        except TimeoutError as exc:
+            raise ConnectionLost(f"worker was not ready within {READY_LIMIT_S} s") from exc
+        self._refusals = 0
+
+    async def _say(self, link: Link, talk: EpochTalk) -> None:
+        while not self.tape.is_settled:
+            if talk.tuning != self._tuning:
+                raise Retuned
+            self._changed.clear()
+            frame = talk.next_frame()
+            if frame is None:
+                await self._changed.wait()
+            else:
+                await link.send(frame)
+
+    async def _listen(self, link: Link, talk: EpochTalk) -> None:
+        while True:
+            stored_ms = self.tape.stored_ms
+            talk.hear(await link.receive())
+            if self.tape.stored_ms > stored_ms:
+                self._backoff.reset()
+                self._changed.set()
+
+    def _count_refusal(self, text: str) -> None:
+        self._refusals = self._refusals + 1 if text == self._last_refusal else 1
+        self._last_refusal = text
+
+    def _facts(self, opened: EpochOpened) -> dict[str, str | int | float]:
+        return {
+            "stream_uid": self.identity.stream_uid,
+            "epoch": opened.epoch,
+            "resume_from_s": opened.resume_from_s,
+            "stored_until_s": to_s(self.tape.stored_ms),
+        }

@@ -1,0 +1,93 @@
+"""The replay platform on a clock that only sleeping moves."""
+
+import math
+import struct
+import wave
+from pathlib import Path
+
+import pytest
+
+from vexa_bot.capture import Admitted, AttendanceFailed, AudioHeard, Fact, SpeakerLearnt, StreamEnded, StreamFound
+from vexa_bot.platforms.replay import ReplayPlatform
+from vexa_bot.session_clock import BYTES_PER_MS
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, duration_s: float) -> None:
+        self.now_s += duration_s
+
+
+def write_wav(path: Path, *, seconds: float) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        count = int(seconds * 16_000)
+        file.writeframes(b"".join(struct.pack("<h", int(9_000 * math.sin(index / 9))) for index in range(count)))
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    (tmp_path / "standup").mkdir()
+    write_wav(tmp_path / "standup" / "track-ann.wav", seconds=1.0)
+    write_wav(tmp_path / "standup" / "track-bob.wav", seconds=0.5)
+    return tmp_path
+
+
+async def play(folder: Path | None, name: str = "standup") -> list[tuple[float, Fact]]:
+    clock = _Clock()
+    platform = ReplayPlatform(folder, name, monotonic=clock.monotonic, sleep=clock.sleep)
+    return [(clock.now_s - 1_000.0, fact) async for fact in platform.attend()]
+
+
+async def test_the_bot_is_admitted_before_streams_begin_and_each_stream_ends_once(recordings: Path) -> None:
+    """The shorter track's stream ends by itself while the other goes on."""
+    facts = [fact for _, fact in await play(recordings)]
+
+    assert isinstance(facts[0], Admitted)
+    assert [fact.key for fact in facts if isinstance(fact, StreamFound)] == ["track-ann.wav", "track-bob.wav"]
+    assert [fact.speaker for fact in facts if isinstance(fact, SpeakerLearnt)] == ["Ann", "Bob"]
+    assert [fact.key for fact in facts if isinstance(fact, StreamEnded)] == ["track-bob.wav", "track-ann.wav"]
+
+
+async def test_chunks_of_a_stream_follow_one_another_on_the_shared_clock(recordings: Path) -> None:
+    """Positions have neither holes nor overlaps, and the whole track is heard."""
+    heard = [fact for _, fact in await play(recordings) if isinstance(fact, AudioHeard)]
+
+    for key, length_ms in (("track-ann.wav", 1_000), ("track-bob.wav", 500)):
+        edge_ms = 0
+        for fact in (fact for fact in heard if fact.key == key):
+            assert fact.from_ms == edge_ms
+            edge_ms += len(fact.samples) // BYTES_PER_MS
+        assert edge_ms == length_ms
+
+
+async def test_a_chunk_is_heard_when_its_last_sample_was_played(recordings: Path) -> None:
+    """Never before: the replay must not run ahead of a real meeting."""
+    for at_s, fact in await play(recordings):
+        if isinstance(fact, AudioHeard):
+            until_s = fact.from_ms / 1_000 + len(fact.samples) / BYTES_PER_MS / 1_000
+            assert until_s - 1e-9 <= at_s <= fact.from_ms / 1_000 + 0.2 + 1e-9
+
+
+async def test_without_a_folder_replay_is_not_offered() -> None:
+    """The reason names the missing set-up, not the meeting."""
+    with pytest.raises(AttendanceFailed) as caught:
+        await play(None)
+    assert caught.value.reason == "replay_not_offered"
+
+
+async def test_an_undecodable_track_is_found_out_before_the_meeting_begins(recordings: Path) -> None:
+    """No active session for a recording that cannot be played."""
+    (recordings / "standup" / "track-eve.flac").write_bytes(b"noise" * 1_000)
+    platform = ReplayPlatform(recordings, "standup", monotonic=_Clock().monotonic)
+
+    with pytest.raises(AttendanceFailed) as caught:
+        await anext(platform.attend())
+    assert caught.value.reason == "recording_undecodable"
