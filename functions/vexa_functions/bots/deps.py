@@ -1,5 +1,6 @@
 """What the bots function works with, opened on first use."""
 
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
         live = LiveFeed(valkey)
         source = CONTRACTS[bot_type(BotStatus.REQUESTED)].source
         announcer = Announcer(Relay(store, SinkPublisher(client, str(settings.sink)), source=source), live)
-        launcher = ProcessLauncher(settings.run_dir)
+        launcher = ProcessLauncher(settings.run_dir, shlex.split(settings.bot_command))
         yield BotsDeps(
             service=BotService(
                 store,

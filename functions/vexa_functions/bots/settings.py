@@ -1,5 +1,6 @@
 """Settings of the bots function."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ class BotsSettings(Settings):
     launcher: Literal["process"] = Field("process", alias="BOT_LAUNCHER")
     run_dir: Path = Field(alias="BOT_RUN_DIR")
     """Where the process launcher keeps one pid file a bot."""
+    bot_command: str = Field(f"{sys.executable} -m vexa_bot", alias="BOT_COMMAND", min_length=1)
+    """What the process launcher runs, split as a shell splits words."""
     bot_manager_url: AnyHttpUrl = Field(alias="BOT_MANAGER_URL")
     """Where bots call back."""
     stream_url: WebsocketUrl = Field(alias="STREAM_URL")

@@ -1,7 +1,7 @@
 """The gateway: authenticates, forwards, and serves the live feed."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -74,8 +74,8 @@ async def to_collector(request: Request) -> Response:
     return await _forward_for_user(request, deps, str(deps.settings.transcription_collector_url))
 
 
-async def live_feed(socket: WebSocket) -> None:
-    """/ws"""
+async def live_feed(function: Callable[[], Function], socket: WebSocket) -> None:
+    """Serve /ws; functions-framework carries no WebSocket, so the outer shell routes it."""
     deps: GatewayDeps = await function().app.state.deps.get()
     principal = await admit(socket, deps.authenticator)
     if principal is not None:

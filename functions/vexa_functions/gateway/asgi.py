@@ -1,5 +1,6 @@
 """The door for images and local-dev: `uvicorn vexa_functions.gateway.asgi:app`."""
 
+from functools import partial
 from pathlib import Path
 
 from starlette.routing import WebSocketRoute
@@ -11,5 +12,5 @@ app = shell(
     "gateway",
     function,
     source=Path(__file__).with_name("main.py"),
-    routes=[WebSocketRoute("/ws", live_feed)],
+    routes=[WebSocketRoute("/ws", partial(live_feed, function))],
 )

@@ -62,15 +62,16 @@ async def read_model(request: Request, model: type[M], *, empty: M | None = None
 
 
 def answer_errors() -> dict[Any, ExceptionHandler]:
-    """Build the exception handlers of a Starlette app."""
+    """Return the exception handlers of a Starlette app."""
+    return {VexaError: _on_vexa_error, HTTPException: _on_http_error}
 
-    def on_vexa_error(_: Request, exc: Exception) -> Response:
-        status = next(STATUS_BY_ERROR[kind] for kind in type(exc).__mro__ if kind in STATUS_BY_ERROR)
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if status in {429, 503} else None
-        return JSONResponse({"detail": str(exc)}, status, headers=headers)
 
-    def on_http_error(_: Request, exc: Exception) -> Response:
-        status, detail = (exc.status_code, exc.detail) if isinstance(exc, HTTPException) else (500, "Internal error")
-        return JSONResponse({"detail": detail}, status)
+def _on_vexa_error(_: Request, exc: Exception) -> Response:
+    status = next(STATUS_BY_ERROR[kind] for kind in type(exc).__mro__ if kind in STATUS_BY_ERROR)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    return JSONResponse({"detail": str(exc)}, status, headers=headers)
 
-    return {VexaError: on_vexa_error, HTTPException: on_http_error}
+
+def _on_http_error(_: Request, exc: Exception) -> Response:
+    status, detail = (exc.status_code, exc.detail) if isinstance(exc, HTTPException) else (500, "Internal error")
+    return JSONResponse({"detail": detail}, status)

@@ -11,9 +11,7 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -23,7 +21,6 @@ from vexa_functions.bots.launchers.launcher import Exited, Observation, Running,
 
 logger = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "vexa_bot")
 PREFIX = "process:"
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "VIRTUAL_ENV")
 """A bot sees these of our own environment, and none of our secrets."""
@@ -32,30 +29,30 @@ PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "VIRTUAL_ENV")
 class ProcessLauncher:
     """Starts bots as processes in sessions of their own."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, command: Sequence[str]) -> None:
         self._run_dir = run_dir
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._command = command
+        self._children: dict[str, int] = {}
+        self._exit_codes: dict[str, int] = {}
 
     async def launch(self, session_uid: str, env: Mapping[str, str]) -> str:
-        """Start `python -m vexa_bot`; its output goes where ours goes."""
+        """Start the command in a session of its own; its output goes where ours goes."""
         own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         try:
-            child = await asyncio.to_thread(_spawn, {**own, **env})
-            started = psutil.Process(child.pid).create_time()
-            record = json.dumps({"pid": child.pid, "started": started})
+            pid = await asyncio.to_thread(_spawn, self._command, {**own, **env})
+            record = json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()})
             await asyncio.to_thread(self._write, session_uid, record)
         except (OSError, psutil.Error) as exc:
             raise Unavailable(f"bot process did not start: {type(exc).__name__}") from exc
-        self._children[session_uid] = child
+        self._children[session_uid] = pid
         return PREFIX + session_uid
 
     async def observe(self, reference: str) -> Observation:
         """Tell whether the process lives; its exit code is known to the instance that started it."""
         session_uid = reference.removeprefix(PREFIX)
-        child = self._children.get(session_uid)
-        if child is not None:
-            code = child.poll()
-            return Running() if code is None else Exited(code)
+        self._reap(session_uid)
+        if session_uid in self._exit_codes:
+            return Exited(self._exit_codes[session_uid])
         if not self._record(session_uid).exists():
             return Unknown()
         return Exited(None) if self._find(session_uid) is None else Running()
@@ -75,6 +72,15 @@ class ProcessLauncher:
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
 
+    def _reap(self, session_uid: str) -> None:
+        pid = self._children.get(session_uid)
+        if pid is None:
+            return
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            del self._children[session_uid]
+            self._exit_codes[session_uid] = os.waitstatus_to_exitcode(status)
+
     def _write(self, session_uid: str, record: str) -> None:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         self._record(session_uid).write_text(record)
@@ -83,5 +89,6 @@ class ProcessLauncher:
         return self._run_dir / f"{session_uid}.pid"
 
 
-def _spawn(env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(COMMAND, env=dict(env), stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own command
+def _spawn(command: Sequence[str], env: Mapping[str, str]) -> int:
+    nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    return os.posix_spawnp(command[0], list(command), env, file_actions=[nothing], setsid=True)

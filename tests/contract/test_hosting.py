@@ -1,0 +1,121 @@
+"""Every function serves the same routes under the bare functions-framework command and in its shell."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+import vexa_functions
+from vexa_local.ports import free_port
+
+ROOT = Path(vexa_functions.__file__).parent
+PROGRAMS = Path(sys.executable).parent
+STARTED_WITHIN_S = 60.0
+FUNCTIONS = ("admin", "bots", "collector", "gateway")
+REFUSED = {
+    "admin": ("GET", "/admin/users", 401),
+    "bots": ("GET", "/bots/status", 401),
+    "collector": ("POST", "/events", 422),
+    "gateway": ("GET", "/meetings", 401),
+}
+"""One request a function that reaches its own code: method, path, status."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_bare_command_serves_the_function(name: str, environment: dict[str, str]) -> None:
+    """`functions-framework --source … --target …` needs nothing of our shell."""
+    source = str(ROOT / name / "main.py")
+    port = free_port()
+    command = [str(PROGRAMS / "functions-framework"), "--source", source, "--target", name, "--port", str(port)]
+    with serving(command, environment, port=port) as url:
+        answer = refused(url, name)
+
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_shell_serves_the_function_and_its_health(name: str, environment: dict[str, str]) -> None:
+    """Images and local-dev run the shell under uvicorn."""
+    port = free_port()
+    with serving(uvicorn(name, port), environment, port=port) as url:
+        answer = refused(url, name)
+        health = httpx.get(f"{url}/healthz")
+
+    assert answer.json()["detail"]
+    assert (health.status_code, health.text) == (200, "ok")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_missing_settings_stop_the_process_and_are_all_named(name: str) -> None:
+    """A function without its settings does not start, prints no value that was set, and names every fault at once."""
+    env = {"PATH": os.environ["PATH"], "LOG_LEVEL": "LOUD", "TOKEN_SIGNING_KEY": "short-secret"}
+
+    ended = subprocess.run(uvicorn(name, free_port()), env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode != 0
+    assert "DATABASE_URL" in ended.stderr
+    assert "LOG_LEVEL" in ended.stderr
+    assert "short-secret" not in ended.stderr
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Every setting of every function; nothing answers at these addresses."""
+    nowhere = "http://127.0.0.1:9"
+    return {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": "postgresql://vexa@127.0.0.1:9/vexa",
+        "REDIS_URL": "redis://127.0.0.1:9",
+        "ADMIN_API_KEY": "an administrator key",
+        "TOKEN_SIGNING_KEY": "a signing key for tests, 32 bytes or more",
+        "K_SINK": nowhere,
+        "ADMIN_API_URL": nowhere,
+        "BOT_MANAGER_URL": nowhere,
+        "TRANSCRIPTION_COLLECTOR_URL": nowhere,
+        "STREAM_URL": "ws://127.0.0.1:9",
+        "BOT_RUN_DIR": str(tmp_path),
+    }
+
+
+def uvicorn(name: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "uvicorn", f"vexa_functions.{name}.asgi:app", "--port", str(port)]
+
+
+def refused(url: str, name: str) -> httpx.Response:
+    method, path, status = REFUSED[name]
+    answer = httpx.request(method, url + path, timeout=10)
+    assert answer.status_code == status, answer.text
+    return answer
+
+
+@contextmanager
+def serving(command: list[str], env: Mapping[str, str], *, port: int) -> Iterator[str]:
+    """Run a server until the block ends, and see it end when told to."""
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_it_answers(process, url)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended"
+        try:
+            httpx.get(f"{url}/", timeout=5)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("the server did not start")

@@ -1,0 +1,179 @@
+"""The functions on real Postgres and Valkey, with a real HTTP sink that remembers what it was sent."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+import redis.asyncio as redis
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from vexa_events.envelope import Event, parse_http
+from vexa_events.identity import UserId
+from vexa_functions.admin.app import build as build_admin
+from vexa_functions.admin.settings import AdminSettings
+from vexa_functions.auth.identity import HEADER, Principal, sign_identity
+from vexa_functions.bots.app import build as build_bots
+from vexa_functions.bots.settings import BotsSettings
+from vexa_functions.collector.app import build as build_collector
+from vexa_functions.collector.settings import CollectorSettings
+from vexa_functions.hosting.function import Function
+from vexa_functions.store.tables import Store, open_store
+
+SIGNING_KEY = "a signing key for tests, 32 bytes or more"
+ADMIN_KEY = "an administrator key for tests"
+Serve = Callable[[ASGIApp], Awaitable[str]]
+
+
+@dataclass
+class Sink:
+    """What a Broker was sent, and how it answers."""
+
+    url: str = ""
+    status: int = 202
+    events: list[Event] = field(default_factory=list)
+
+    def of_type(self, event_type: str) -> list[Event]:
+        return [event for event in self.events if event.type == event_type]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Run ASGI apps on ports of their own until the test ends."""
+    servers: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+
+    async def start(app: ASGIApp) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        task = asyncio.create_task(server.serve([listener]))
+        servers.append((server, task))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for server, task in servers:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def sink(serve: Serve) -> Sink:
+    """A place where functions publish."""
+    remembered = Sink()
+
+    async def take(request: Request) -> Response:
+        event = parse_http(request.headers, await request.body())
+        if remembered.status == 202:
+            remembered.events.append(event)
+        return Response(status_code=remembered.status)
+
+    remembered.url = await serve(Starlette(routes=[Route("/", take, methods=["POST"])]))
+    return remembered
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[Store]:
+    """The store, past every door."""
+    async with open_store(postgres_url, max_connections=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def valkey(valkey_url: str) -> AsyncIterator["redis.Redis"]:
+    """A client of the Valkey that the functions use."""
+    client: redis.Redis = redis.Redis.from_url(valkey_url, decode_responses=True)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def collector(postgres_url: str, valkey_url: str, sink: Sink) -> AsyncIterator[httpx.AsyncClient]:
+    """The collector's own app."""
+    settings = CollectorSettings.from_env(
+        {
+            "DATABASE_URL": postgres_url,
+            "REDIS_URL": valkey_url,
+            "TOKEN_SIGNING_KEY": SIGNING_KEY,
+            "K_SINK": sink.url,
+            "FINALIZE_TIMEOUT_S": "60",
+        }
+    )
+    async with _client(build_collector(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+async def bots(postgres_url: str, valkey_url: str, sink: Sink, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The bots function's own app; the bots that it launches sleep."""
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    settings = BotsSettings.from_env(
+        {
+            "DATABASE_URL": postgres_url,
+            "REDIS_URL": valkey_url,
+            "TOKEN_SIGNING_KEY": SIGNING_KEY,
+            "K_SINK": sink.url,
+            "BOT_COMMAND": "sleep 30",
+            "BOT_RUN_DIR": str(tmp_path / "bots"),
+            "BOT_MANAGER_URL": "http://127.0.0.1:9",
+            "STREAM_URL": "ws://127.0.0.1:9",
+            "VEXA_REPLAY_DIR": str(recordings),
+        }
+    )
+    async with _client(build_bots(settings)) as client:
+        yield client
+    for record in (tmp_path / "bots").glob("*.pid"):
+        os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+
+
+@pytest.fixture
+async def admin(postgres_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The admin function's own app, with the administrator's key."""
+    settings = AdminSettings.from_env({"DATABASE_URL": postgres_url, "ADMIN_API_KEY": ADMIN_KEY})
+    async with _client(build_admin(settings)) as client:
+        client.headers["x-admin-api-key"] = ADMIN_KEY
+        yield client
+
+
+@pytest.fixture
+async def user(store: Store) -> dict[str, str]:
+    """Headers that prove a user with two bots."""
+    async with store.transaction() as tables:
+        created = await tables.users.insert(email="ann@example.org", name=None, image_url=None, max_concurrent_bots=2)
+    assert created is not None
+    return _signed(created.id)
+
+
+@pytest.fixture
+def headers_of() -> Callable[[UserId], dict[str, str]]:
+    """Sign who is calling, as the gateway does."""
+    return _signed
+
+
+@pytest.fixture
+def signing_key() -> str:
+    """The key that all functions of a test share."""
+    return SIGNING_KEY
+
+
+def _signed(user_id: UserId) -> dict[str, str]:
+    return {HEADER: sign_identity(Principal(user_id=user_id, scopes=frozenset({"user"})), key=SIGNING_KEY)}
+
+
+@asynccontextmanager
+async def _client(function: Function) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(function.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://function") as client:
+        yield client
+    await function.aclose()
