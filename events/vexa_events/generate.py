@@ -31,7 +31,9 @@ def expected_files() -> dict[Path, str]:
 def stale_files(expected: Mapping[Path, str]) -> list[Path]:
     """List the files that are missing, differ, or are schemas of no contract."""
     differing = [path for path, text in expected.items() if not path.is_file() or path.read_text("utf-8") != text]
-    return differing + [path for path in sorted(SCHEMAS.glob("*.json")) if path not in expected]
+    folders = {path.parent for path in expected if path.suffix == ".json"}
+    present = sorted(path for folder in folders for path in folder.glob("*.json"))
+    return differing + [path for path in present if path not in expected]
 
 
 def write_files(expected: Mapping[Path, str]) -> list[Path]:

@@ -22,8 +22,8 @@ from vexa_events.fields import (
 )
 from vexa_events.identity import MissingReason
 
-MAX_SEGMENT_BYTES = 40 * 1024
-"""Of a segment as JSON; many times what half a minute of speech takes with every word timed."""
+MAX_SEGMENT_BYTES = 32 * 1024
+"""Of a segment as JSON; more than half a minute of the fastest speech takes with every word timed."""
 MAX_SPANS = 200
 """As many lie beside the largest segment in a batch that still fits."""
 MAX_SEGMENTS = 200

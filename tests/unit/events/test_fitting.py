@@ -7,10 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vexa_events.envelope import MAX_EVENT_BYTES, encode_structured
-from vexa_events.fields import at_clock_step, same_instant
+from vexa_events.fields import at_clock_step, same_instant, size_bytes
 from vexa_events.fitting import Piece, cut_to_fit
+from vexa_events.identity import MissingReason
 from vexa_events.registry import committed_event
-from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted, Word
+from vexa_events.transcript import (
+    MAX_SEGMENT_BYTES,
+    MAX_SPANS,
+    Segment,
+    Span,
+    SpanKind,
+    TranscriptCommitted,
+    Word,
+)
 
 KINDS = (SpanKind.SPEECH, SpanKind.SILENCE)
 
@@ -68,6 +77,31 @@ def test_one_span_under_many_segments_is_split_at_their_ends() -> None:
     assert all(a_batch(piece) for piece in pieces)
 
 
+def test_a_segment_over_many_spans_is_never_split() -> None:
+    """Most of the possible cuts lie inside a segment; none of them is taken."""
+    segments = [a_segment(seq, seq * 30, seq * 30 + 30, words=320) for seq in range(3)]
+
+    pieces = list(cut_to_fit(spans_over(range(91)), segments))
+
+    assert [[segment.seq for segment in piece.segments] for piece in pieces] == [[0, 1], [2]]
+    assert [piece.spans[-1].until_s for piece in pieces] == [60, 90]
+
+
+def test_the_largest_segment_beside_the_most_spans_is_one_batch() -> None:
+    """The bounds of the parts leave room for one another, with positions spelled at their longest."""
+    edges_s = [9_000_000 + n * 10.123456789 for n in range(MAX_SPANS + 1)]
+    lost = MissingReason.BOT_BUFFER_FULL
+    spans = [Span(from_s=a, until_s=b, kind=SpanKind.MISSING, reason=lost) for a, b in pairwise(edges_s)]
+    bare = Segment(seq=0, start_s=edges_s[0], end_s=edges_s[-1], text="")
+    characters = (MAX_SEGMENT_BYTES - size_bytes(bare)) // 2
+    segment = bare.model_copy(update={"text": "é" * characters})
+
+    pieces = list(cut_to_fit(spans, [segment]))
+
+    assert len(pieces) == 1
+    assert a_batch(pieces[0])
+
+
 @st.composite
 def intervals(draw: st.DrawFn) -> tuple[list[Span], list[Segment]]:
     steps_ms = draw(st.lists(st.integers(1, 20_000), min_size=1, max_size=60))
@@ -75,7 +109,8 @@ def intervals(draw: st.DrawFn) -> tuple[list[Span], list[Segment]]:
     for step_ms in steps_ms:
         edges_s.append(at_clock_step(edges_s[-1] + step_ms / 1_000))
     span_edges_s = [edges_s[0], *draw(st.lists(st.sampled_from(edges_s[1:]), unique=True)), edges_s[-1]]
-    spoken = [(a, b, draw(st.sampled_from([0, 5, 200, 400]))) for a, b in pairwise(edges_s) if draw(st.booleans())]
+    talk_edges_s = sorted(draw(st.lists(st.sampled_from(edges_s), unique=True)))
+    spoken = [(a, b, draw(st.sampled_from([0, 5, 200, 320]))) for a, b in pairwise(talk_edges_s) if draw(st.booleans())]
     segments = [a_segment(seq, a, b, words=words) for seq, (a, b, words) in enumerate(spoken)]
     return spans_over(sorted(set(span_edges_s))), segments
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vexa_events.generate import TABLE_BEGIN, TABLE_END, event_table, schema_json, stale_files, with_table
+from vexa_events.generate import TABLE_BEGIN, TABLE_END, event_table, schema_json, stale_files, with_table, write_files
 from vexa_events.registry import CONTRACTS, TRANSCRIPT_COMMITTED
 
 
@@ -39,10 +39,14 @@ def test_a_document_without_markers_is_refused(document: str) -> None:
         with_table(document, "new")
 
 
-def test_missing_and_differing_files_are_stale(tmp_path: Path) -> None:
-    """The check finds both."""
-    (tmp_path / "same").write_text("a", encoding="utf-8")
-    (tmp_path / "other").write_text("a", encoding="utf-8")
-    expected = {tmp_path / "same": "a", tmp_path / "other": "b", tmp_path / "none": "c"}
+def test_writing_makes_the_folder_hold_what_is_expected(tmp_path: Path) -> None:
+    """What differs is written, what is missing made, and the schema of a dropped contract removed."""
+    for name in ("same.json", "other.json", "dropped.json", "notes.md"):
+        (tmp_path / name).write_text("a", encoding="utf-8")
+    expected = {tmp_path / "same.json": "a", tmp_path / "other.json": "b", tmp_path / "new" / "none.yaml": "c"}
 
-    assert [path.name for path in stale_files(expected) if path.parent == tmp_path] == ["other", "none"]
+    changed = write_files(expected)
+
+    assert [path.name for path in changed] == ["other.json", "none.yaml", "dropped.json"]
+    assert stale_files(expected) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "notes.md", "other.json", "same.json"]
