@@ -18,11 +18,12 @@ from vexa_local.ports import free_port
 ROOT = Path(vexa_functions.__file__).parent
 PROGRAMS = Path(sys.executable).parent
 STARTED_WITHIN_S = 60.0
-FUNCTIONS = ("admin", "bots", "collector", "gateway")
+FUNCTIONS = ("admin", "bots", "collector", "dead_letters", "gateway")
 REFUSED = {
     "admin": ("GET", "/admin/users", 401),
     "bots": ("GET", "/bots/status", 401),
     "collector": ("POST", "/events", 422),
+    "dead_letters": ("GET", "/admin/dead-letters", 401),
     "gateway": ("GET", "/meetings", 401),
 }
 """One request a function that reaches its own code: method, path, status."""
@@ -78,6 +79,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "K_SINK": nowhere,
         "ADMIN_API_URL": nowhere,
         "BOT_MANAGER_URL": nowhere,
+        "DEAD_LETTERS_URL": nowhere,
         "TRANSCRIPTION_COLLECTOR_URL": nowhere,
         "STREAM_URL": "ws://127.0.0.1:9",
         "BOT_RUN_DIR": str(tmp_path),

@@ -1,6 +1,5 @@
 """The admin function: users and tokens, under the administrator's key."""
 
-import hmac
 import os
 from functools import cache
 
@@ -9,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from vexa_events.errors import Forbidden, InvalidMessage, NotFound, Unauthenticated
+from vexa_events.errors import InvalidMessage
 from vexa_functions.admin import service
 from vexa_functions.admin.requests import TokenRequest, UserChange, UserRequest
 from vexa_functions.admin.settings import AdminSettings
+from vexa_functions.auth.admin_key import check_admin_key
 from vexa_functions.hosting.door import answer_errors, read_model
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.parameters import number_in_query, row_id_in_path
 from vexa_functions.store.tables import Store, open_store
-
-KEY_HEADER = "x-admin-api-key"
 
 
 async def post_user(request: Request) -> Response:
@@ -31,14 +30,17 @@ async def post_user(request: Request) -> Response:
 async def get_users(request: Request) -> Response:
     """GET /admin/users?skip=0&limit=100"""
     store = await _admin_call(request)
-    skip, limit = _number(request, "skip", 0, most=2**31), _number(request, "limit", 100, most=1000)
+    skip, limit = (
+        number_in_query(request, "skip", default=0, most=2**31),
+        number_in_query(request, "limit", default=100, most=1000),
+    )
     return JSONResponse(await service.list_users(store, skip=skip, limit=limit))
 
 
 async def get_user(request: Request) -> Response:
     """GET /admin/users/{id}"""
     store = await _admin_call(request)
-    return JSONResponse(await service.user_by_id(store, _row_id(request)))
+    return JSONResponse(await service.user_by_id(store, row_id_in_path(request)))
 
 
 async def get_user_by_email(request: Request) -> Response:
@@ -54,26 +56,26 @@ async def patch_user(request: Request) -> Response:
     """PATCH /admin/users/{id}"""
     store = await _admin_call(request)
     change = await read_model(request, UserChange)
-    return JSONResponse(await service.change_user(store, _row_id(request), change))
+    return JSONResponse(await service.change_user(store, row_id_in_path(request), change))
 
 
 async def post_token(request: Request) -> Response:
     """POST /admin/users/{id}/tokens; the body may be empty"""
     store = await _admin_call(request)
     wanted = await read_model(request, TokenRequest, empty=TokenRequest())
-    return JSONResponse(await service.create_token(store, _row_id(request), wanted), 201)
+    return JSONResponse(await service.create_token(store, row_id_in_path(request), wanted), 201)
 
 
 async def get_tokens(request: Request) -> Response:
     """GET /admin/users/{id}/tokens"""
     store = await _admin_call(request)
-    return JSONResponse(await service.list_tokens(store, _row_id(request)))
+    return JSONResponse(await service.list_tokens(store, row_id_in_path(request)))
 
 
 async def delete_token(request: Request) -> Response:
     """DELETE /admin/tokens/{id}"""
     store = await _admin_call(request)
-    await service.revoke_token(store, _row_id(request))
+    await service.revoke_token(store, row_id_in_path(request))
     return Response(status_code=204)
 
 
@@ -105,24 +107,6 @@ def function() -> Function:
 
 
 async def _admin_call(request: Request) -> Store:
-    given = request.headers.get(KEY_HEADER)
-    if given is None:
-        raise Unauthenticated("X-Admin-API-Key is missing")
-    if not hmac.compare_digest(given.encode(), request.app.state.admin_key.encode()):
-        raise Forbidden("X-Admin-API-Key is not the administrator's")
+    check_admin_key(request, key=request.app.state.admin_key)
     store: Store = await request.app.state.store.get()
     return store
-
-
-def _row_id(request: Request) -> int:
-    text = request.path_params["id"]
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFound(f"no row {text!r}")
-    return int(text)
-
-
-def _number(request: Request, name: str, default: int, *, most: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or int(text[:12]) > most:
-        raise InvalidMessage(f"{name}: must be a whole number from 0 to {most}")
-    return int(text)

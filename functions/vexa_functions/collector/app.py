@@ -23,6 +23,7 @@ from vexa_functions.collector.settings import CollectorSettings
 from vexa_functions.hosting.door import answer_errors, read_body
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.parameters import row_id_in_query
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ async def get_transcript(request: Request) -> Response:
     deps = await _deps(request)
     principal = verify_identity(request, key=deps.signing_key)
     platform, native_meeting_id = request.path_params["platform"], request.path_params["native_meeting_id"]
-    meeting_id = _row_id(request.query_params.get("meeting_id"))
+    meeting_id = row_id_in_query(request, "meeting_id")
     return JSONResponse(
         await read_transcript(deps.store, principal.user_id, platform, native_meeting_id, meeting_id=meeting_id)
     )
@@ -113,11 +114,3 @@ EFFECT_BY_TYPE: dict[str, Callable[[CollectorDeps, Event], Awaitable[None]]] = {
 async def _deps(request: Request) -> CollectorDeps:
     deps: CollectorDeps = await request.app.state.deps.get()
     return deps
-
-
-def _row_id(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise InvalidMessage("meeting_id: must be a whole number")
-    return int(text)

@@ -62,6 +62,12 @@ async def to_admin(request: Request) -> Response:
     return await forward(request, deps.client, str(deps.settings.admin_api_url), {})
 
 
+async def to_dead_letters(request: Request) -> Response:
+    """Pass on; the dead letter function checks the administrator's key itself."""
+    deps = await _deps(request)
+    return await forward(request, deps.client, str(deps.settings.dead_letters_url), {})
+
+
 async def to_bots(request: Request) -> Response:
     """Authenticate and pass on to the bots function."""
     deps = await _deps(request)
@@ -90,6 +96,8 @@ def build(settings: GatewaySettings) -> Function:
         routes=[
             Route("/", health, methods=["GET"]),
             Route("/health", health, methods=["GET"]),
+            Route("/admin/dead-letters", to_dead_letters, methods=ANY_METHOD),
+            Route("/admin/dead-letters/{rest:path}", to_dead_letters, methods=ANY_METHOD),
             Route("/admin/{rest:path}", to_admin, methods=ANY_METHOD),
             Route("/bots", to_bots, methods=ANY_METHOD),
             Route("/bots/{rest:path}", to_bots, methods=ANY_METHOD),

@@ -12,6 +12,7 @@ class GatewaySettings(Settings):
     redis_url: RedisDsn = Field(alias="REDIS_URL")
     token_signing_key: SecretStr = Field(alias="TOKEN_SIGNING_KEY", min_length=32)
     admin_api_url: AnyHttpUrl = Field(alias="ADMIN_API_URL")
+    dead_letters_url: AnyHttpUrl = Field(alias="DEAD_LETTERS_URL")
     bot_manager_url: AnyHttpUrl = Field(alias="BOT_MANAGER_URL")
     transcription_collector_url: AnyHttpUrl = Field(alias="TRANSCRIPTION_COLLECTOR_URL")
     max_connections: int = Field(4, alias="DB_POOL_MAX_SIZE", ge=1, le=50)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from vexa_functions.store.batches import Batches
 from vexa_functions.store.database import Connection, Database
+from vexa_functions.store.dead_letters import DeadLetters
 from vexa_functions.store.meetings import Meetings
 from vexa_functions.store.outbox import Outbox
 from vexa_functions.store.sessions import Sessions
@@ -19,6 +20,7 @@ class Tables:
 
     def __init__(self, connection: Connection) -> None:
         self.batches = Batches(connection)
+        self.dead_letters = DeadLetters(connection)
         self.meetings = Meetings(connection)
         self.outbox = Outbox(connection)
         self.sessions = Sessions(connection)

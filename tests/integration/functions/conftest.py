@@ -29,6 +29,8 @@ from vexa_functions.bots.app import build as build_bots
 from vexa_functions.bots.settings import BotsSettings
 from vexa_functions.collector.app import build as build_collector
 from vexa_functions.collector.settings import CollectorSettings
+from vexa_functions.dead_letters.app import build as build_dead_letters
+from vexa_functions.dead_letters.settings import DeadLettersSettings
 from vexa_functions.hosting.function import Function
 from vexa_functions.store.tables import Store, open_store
 
@@ -142,6 +144,15 @@ async def admin(postgres_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """The admin function's own app, with the administrator's key."""
     settings = AdminSettings.from_env({"DATABASE_URL": postgres_url, "ADMIN_API_KEY": ADMIN_KEY})
     async with _client(build_admin(settings)) as client:
+        client.headers["x-admin-api-key"] = ADMIN_KEY
+        yield client
+
+
+@pytest.fixture
+async def dead_letters(postgres_url: str, sink: Sink) -> AsyncIterator[httpx.AsyncClient]:
+    """The dead letter function's own app, with the administrator's key."""
+    env = {"DATABASE_URL": postgres_url, "ADMIN_API_KEY": ADMIN_KEY, "K_SINK": sink.url}
+    async with _client(build_dead_letters(DeadLettersSettings.from_env(env))) as client:
         client.headers["x-admin-api-key"] = ADMIN_KEY
         yield client
 

@@ -26,10 +26,17 @@ STANDUP = {"platform": "replay", "native_meeting_id": "standup"}
 
 @pytest.fixture
 async def gateway_url(
-    postgres_url: str, valkey_url: str, serve: Any, bots: Any, collector: Any, admin: Any, signing_key: str
+    postgres_url: str,
+    valkey_url: str,
+    serve: Any,
+    bots: Any,
+    collector: Any,
+    admin: Any,
+    dead_letters: Any,
+    signing_key: str,
 ) -> AsyncIterator[str]:
-    """A gateway that forwards to the three functions."""
-    behind = [await serve(client._transport.app) for client in (admin, bots, collector)]
+    """A gateway that forwards to the functions."""
+    behind = [await serve(client._transport.app) for client in (admin, bots, collector, dead_letters)]
     function = build(
         GatewaySettings.from_env(
             {
@@ -38,6 +45,7 @@ async def gateway_url(
                 "TOKEN_SIGNING_KEY": signing_key,
                 "ADMIN_API_URL": behind[0],
                 "BOT_MANAGER_URL": behind[1],
+                "DEAD_LETTERS_URL": behind[3],
                 "TRANSCRIPTION_COLLECTOR_URL": behind[2],
             }
         )
@@ -75,8 +83,10 @@ async def test_one_host_serves_users_and_administrators(api: httpx.AsyncClient, 
     meetings = await api.get("/meetings")
     transcript = await api.get("/transcripts/replay/standup", params={"meeting_id": created.json()["id"]})
     users = await api.get("/admin/users", params={"limit": 5}, headers=admin_headers)
+    letters = await api.get("/admin/dead-letters", headers=admin_headers)
 
-    assert [answer.status_code for answer in (created, meetings, transcript, users)] == [201, 200, 200, 200]
+    answers = (created, meetings, transcript, users, letters)
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 200]
     assert [meeting["id"] for meeting in meetings.json()["meetings"]] == [created.json()["id"]]
     assert transcript.json()["segments"] == []
     assert [user["email"] for user in users.json()] == ["ann@example.org"]
@@ -112,6 +122,7 @@ async def test_a_function_that_is_down_is_503(
                 "TOKEN_SIGNING_KEY": signing_key,
                 "ADMIN_API_URL": nowhere,
                 "BOT_MANAGER_URL": nowhere,
+                "DEAD_LETTERS_URL": nowhere,
                 "TRANSCRIPTION_COLLECTOR_URL": nowhere,
             }
         )

@@ -1,0 +1,103 @@
+"""The dead letter function: the Broker's dead letter sink, and the administrator's view of it."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from vexa_events.envelope import parse_http
+from vexa_events.publisher import SinkPublisher
+from vexa_functions.auth.admin_key import check_admin_key
+from vexa_functions.dead_letters import service
+from vexa_functions.dead_letters.settings import DeadLettersSettings
+from vexa_functions.hosting.door import answer_errors, read_body
+from vexa_functions.hosting.function import Function
+from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.parameters import number_in_query, row_id_in_path, row_id_in_query
+from vexa_functions.store.tables import Store, open_store
+
+PUBLISH_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersDeps:
+    """The function's graph."""
+
+    store: Store
+    publisher: SinkPublisher
+    admin_key: str
+
+
+@asynccontextmanager
+async def open_deps(settings: DeadLettersSettings) -> AsyncIterator[DeadLettersDeps]:
+    """Put the function together."""
+    async with (
+        open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
+        httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+    ):
+        yield DeadLettersDeps(
+            store=store,
+            publisher=SinkPublisher(client, str(settings.sink)),
+            admin_key=settings.admin_api_key.get_secret_value(),
+        )
+
+
+async def post_letter(request: Request) -> Response:
+    """Take one dead letter from the Broker."""
+    deps: DeadLettersDeps = await request.app.state.deps.get()
+    await service.keep(deps.store, parse_http(request.headers, await read_body(request)))
+    return Response(status_code=204)
+
+
+async def get_letters(request: Request) -> Response:
+    """GET /admin/dead-letters?limit=50&before=N&type=T&redriven=true"""
+    deps = await _admin_call(request)
+    return JSONResponse(
+        await service.list_letters(
+            deps.store,
+            before_id=row_id_in_query(request, "before"),
+            event_type=request.query_params.get("type"),
+            with_redriven=request.query_params.get("redriven") == "true",
+            limit=number_in_query(request, "limit", default=50, least=1, most=500),
+        )
+    )
+
+
+async def post_redrive(request: Request) -> Response:
+    """POST /admin/dead-letters/{id}/redrive"""
+    deps = await _admin_call(request)
+    return JSONResponse(await service.redrive(deps.store, deps.publisher, row_id_in_path(request)), 202)
+
+
+def build(settings: DeadLettersSettings) -> Function:
+    """Put the function together; nothing is opened yet."""
+    deps = Lazy(lambda: open_deps(settings))
+    app = Starlette(
+        routes=[
+            Route("/", post_letter, methods=["POST"]),
+            Route("/admin/dead-letters", get_letters, methods=["GET"]),
+            Route("/admin/dead-letters/{id}/redrive", post_redrive, methods=["POST"]),
+        ],
+        exception_handlers=answer_errors(),
+    )
+    app.state.deps = deps
+    return Function(app=app, log_level=settings.log_level, aclose=deps.aclose)
+
+
+@cache
+def function() -> Function:
+    """Return this process's one dead letter function."""
+    return build(DeadLettersSettings.from_env(os.environ))
+
+
+async def _admin_call(request: Request) -> DeadLettersDeps:
+    deps: DeadLettersDeps = await request.app.state.deps.get()
+    check_admin_key(request, key=deps.admin_key)
+    return deps

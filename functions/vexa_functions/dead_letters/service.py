@@ -1,0 +1,90 @@
+"""Keeping dead letters, showing them, and sending them again."""
+
+import base64
+import binascii
+from dataclasses import replace
+from typing import Any
+
+from vexa_events.envelope import Event
+from vexa_events.errors import NotFound
+from vexa_events.publisher import Publisher
+from vexa_functions.store.dead_letters import DeadLetter, Failure
+from vexa_functions.store.tables import Store
+
+DESTINATION = "knativeerrordest"
+CODE = "knativeerrorcode"
+CAUSE = "knativeerrordata"
+UNKNOWN_DESTINATION = "unknown"
+
+
+async def keep(store: Store, event: Event) -> None:
+    """Keep an event as its producer made it, and beside it what the Broker says of the failure."""
+    extensions = {name: value for name, value in event.extensions.items() if not name.startswith("knativeerror")}
+    async with store.reading() as tables:
+        await tables.dead_letters.keep(replace(event, extensions=extensions), failure_of(event))
+
+
+async def list_letters(
+    store: Store, *, before_id: int | None, event_type: str | None, with_redriven: bool, limit: int
+) -> dict[str, Any]:
+    """Spell a page, newest first; `next_before` continues it."""
+    async with store.reading() as tables:
+        letters = await tables.dead_letters.page(
+            before_id=before_id, event_type=event_type, with_redriven=with_redriven, limit=limit
+        )
+    more = letters[-1].id if len(letters) == limit else None
+    return {"dead_letters": [_shape(letter) for letter in letters], "next_before": more}
+
+
+async def redrive(store: Store, publisher: Publisher, letter_id: int) -> dict[str, Any]:
+    """Post the event to the Broker again; consumers that had taken it know it by its id."""
+    async with store.reading() as tables:
+        letter = await tables.dead_letters.by_id(letter_id)
+        if letter is None:
+            raise NotFound(f"no dead letter {letter_id}")
+        await publisher.publish(letter.event)
+        await tables.dead_letters.mark_redriven(letter_id)
+    return {"message": f"event {letter.event.id} was sent again"}
+
+
+def failure_of(event: Event) -> Failure:
+    """Read the attributes that a Broker adds to a dead letter."""
+    code = event.extensions.get(CODE, "")
+    return Failure(
+        destination=event.extensions.get(DESTINATION, UNKNOWN_DESTINATION),
+        status_code=int(code) if code.isascii() and code.isdigit() and len(code) <= 6 else None,
+        cause=_plain(event.extensions.get(CAUSE)),
+    )
+
+
+def _plain(encoded: str | None) -> str | None:
+    """Decode the base64 in which a Broker puts the subscriber's answer."""
+    if encoded is None:
+        return None
+    try:
+        text = base64.b64decode(encoded, validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return encoded
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _shape(letter: DeadLetter) -> dict[str, Any]:
+    event = letter.event
+    return {
+        "id": letter.id,
+        "event": {
+            "id": event.id,
+            "source": event.source,
+            "type": event.type,
+            "subject": event.subject,
+            "time": event.time,
+            "extensions": dict(event.extensions),
+        },
+        "destination": letter.failure.destination,
+        "status_code": letter.failure.status_code,
+        "cause": letter.failure.cause,
+        "times": letter.times,
+        "first_received_at": letter.first_received_at.isoformat(),
+        "last_received_at": letter.last_received_at.isoformat(),
+        "redriven_at": letter.redriven_at and letter.redriven_at.isoformat(),
+    }
