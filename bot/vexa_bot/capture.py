@@ -48,7 +48,7 @@ class SpeakerLearnt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFound:
-    """A stream begins; `key` is the platform's own name for it."""
+    """A stream begins; `key` is the platform's own name for it, and ends any stream that bore it."""
 
     key: str
     kind: StreamKind

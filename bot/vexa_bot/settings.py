@@ -15,7 +15,7 @@ from vexa_events.registry import faults
 class BotSettings(BaseModel):
     """One session's order, where the other rooms are, and the bounds; all fields named as in the environment."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     order: Json[BotOrder] = Field(alias=ORDER_VARIABLE)
     token: SecretStr = Field(alias=TOKEN_VARIABLE, min_length=1)

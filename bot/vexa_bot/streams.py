@@ -29,12 +29,12 @@ class Streams:
     def __init__(
         self,
         session_uid: SessionUid,
+        refused: Callable[[str], None],
         *,
         tuning: Tuning,
         buffer: ReplayBuffer,
         reporter: Reporter,
         new_client: NewClient,
-        refused: Callable[[str], None],
     ) -> None:
         """`refused` is told why no worker will ever serve a stream."""
         self._session_uid = session_uid
@@ -91,10 +91,12 @@ class Streams:
         return {"dropped_s": to_s(self._buffer.dropped_ms)}
 
     def _found(self, fact: StreamFound, spawn: Spawn) -> None:
-        number = len(self._client_by_key) + 1
+        number = len(self._buffer.tapes) + 1
         if number > MAX_STREAMS:
             logger.error("stream ignored, the session has too many", extra={"limit": MAX_STREAMS})
             return
+        if before := self._client_by_key.get(fact.key):
+            _finish(before)
         stream_uid = StreamUid(f"{self._session_uid}.{number}")
         tape = self._buffer.open(stream_uid, start_ms=fact.start_ms)
         client = self._new_client(stream_uid, fact.kind, tape, self._tuning)

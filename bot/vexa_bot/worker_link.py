@@ -46,7 +46,9 @@ class WorkerLink:
 
 
 @asynccontextmanager
-async def open_link(url: str) -> AsyncIterator[WorkerLink]:
+async def open_link(
+    url: str, *, ping_s: float = PING_S, pong_limit_s: float = PONG_LIMIT_S
+) -> AsyncIterator[WorkerLink]:
     """Connect to the balancer; raise ConnectionLost where that fails."""
     try:
         connection = await connect(
@@ -54,8 +56,8 @@ async def open_link(url: str) -> AsyncIterator[WorkerLink]:
             compression=None,
             proxy=None,
             open_timeout=OPEN_LIMIT_S,
-            ping_interval=PING_S,
-            ping_timeout=PONG_LIMIT_S,
+            ping_interval=ping_s,
+            ping_timeout=pong_limit_s,
             close_timeout=CLOSE_LIMIT_S,
             max_size=MAX_MESSAGE_BYTES,
             max_queue=MAX_MESSAGES_WAITING,

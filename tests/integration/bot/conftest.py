@@ -1,0 +1,248 @@
+"""A pool and a bots function in memory, on real sockets, speaking the real contracts."""
+
+import asyncio
+import math
+import socket
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request as Handshake
+from websockets.http11 import Response as HandshakeAnswer
+
+from vexa_events.callbacks import (
+    Attribution,
+    Command,
+    EpochOpened,
+    Gap,
+    Heartbeat,
+    HeartbeatAnswer,
+    OpenEpoch,
+    StatusReport,
+)
+from vexa_events.stream import (
+    AudioFrame,
+    Binding,
+    EndOfAudio,
+    Hello,
+    parse_client_frame,
+    parse_hello,
+    server_ready,
+    server_stored,
+)
+from vexa_events.transcript import Word
+
+BYTES_PER_MS = 32
+WORDS = (Word(text="so", start_s=0.1, end_s=0.2),)
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+@dataclass
+class Connection:
+    """One accepted connection and all that came over it."""
+
+    hello: Hello
+    socket: ServerConnection
+    pieces: list[bytes | Gap] = field(default_factory=list)
+    position_ms: int = 0
+    has_ended: bool = False
+
+    @property
+    def binding(self) -> Binding:
+        assert self.hello.binding is not None
+        return self.hello.binding
+
+    @property
+    def samples(self) -> bytes:
+        return b"".join(piece for piece in self.pieces if isinstance(piece, bytes))
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [piece for piece in self.pieces if isinstance(piece, Gap)]
+
+    def take(self, frame: AudioFrame | Gap) -> None:
+        if isinstance(frame, Gap):
+            assert round(frame.from_s * 1_000) == self.position_ms, "a gap begins where the audio ended"
+            self.pieces.append(frame)
+            self.position_ms = round(frame.until_s * 1_000)
+        else:
+            self.pieces.append(frame.samples)
+            self.position_ms += len(frame.samples) // BYTES_PER_MS
+
+
+class PoolTwin:
+    """Speaks the pool's side of the wire; what it hears counts as stored at once, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.connections: list[Connection] = []
+        self.answers: deque[str | HTTPStatus] = deque()
+        """What the next connections get instead of a welcome: a frame, or a status at the door."""
+        self.refused = 0
+        self.stored_ms: dict[str, int] = defaultdict(int)
+        self.stores_until_ms: float = math.inf
+        self.port = 0
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = await serve(
+            self._carry, "127.0.0.1", self.port, process_request=self._at_the_door, close_timeout=1, max_size=2**24
+        )
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self.cut()
+            self._server.close()
+            await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Lose every connection without a word."""
+        for connection in self.connections:
+            connection.socket.transport.abort()
+
+    def of(self, stream_uid: str) -> list[Connection]:
+        return [connection for connection in self.connections if connection.binding.stream_uid == stream_uid]
+
+    async def acknowledge(self, connection: Connection, until_ms: int) -> None:
+        uid = connection.binding.stream_uid
+        self.stored_ms[uid] = max(self.stored_ms[uid], until_ms)
+        await connection.socket.send(server_stored(uid, self.stored_ms[uid] / 1_000))
+
+    def _at_the_door(self, _: ServerConnection, __: Handshake) -> HandshakeAnswer | None:
+        if self.answers and isinstance(self.answers[0], HTTPStatus):
+            status = self.answers.popleft()
+            assert isinstance(status, HTTPStatus)
+            self.refused += 1
+            return HandshakeAnswer(status.value, status.phrase, Headers())
+        return None
+
+    async def _carry(self, socket: ServerConnection) -> None:
+        try:
+            hello = parse_hello(await socket.recv())
+            if self.answers:
+                self.refused += 1
+                await socket.send(str(self.answers.popleft()))
+                return
+            connection = Connection(hello, socket)
+            connection.position_ms = round(connection.binding.audio_from_s * 1_000)
+            await socket.send(server_ready(hello.uid))
+            self.connections.append(connection)
+            async for frame in socket:
+                await self._hear(connection, frame)
+        except ConnectionClosed:
+            return
+
+    async def _hear(self, connection: Connection, frame: str | bytes) -> None:
+        heard = parse_client_frame(frame, connection.hello.audio_format)
+        if isinstance(heard, EndOfAudio):
+            connection.has_ended = True
+            return
+        connection.take(heard)
+        if connection.position_ms <= self.stores_until_ms:
+            await self.acknowledge(connection, connection.position_ms)
+
+
+class BotsTwin:
+    """Speaks the bots function's side of the callbacks; resumes where the pool's storage ends."""
+
+    def __init__(self, pool: PoolTwin) -> None:
+        self.epochs: list[tuple[str, int]] = []
+        self.opened: list[OpenEpoch] = []
+        self.heartbeats: list[Heartbeat] = []
+        self.statuses: list[StatusReport] = []
+        self.attributions: list[Attribution] = []
+        self.commands: tuple[Command, ...] = ()
+        self.answers: deque[int] = deque()
+        """Status codes that the next requests get, whatever they ask."""
+        self.authorizations: set[str | None] = set()
+        self.url = ""
+        self._pool = pool
+
+    @property
+    def path(self) -> list[str]:
+        return [report.status.value for report in self.statuses]
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[Route("/internal/sessions/{session_uid}/{what}", self._answer, methods=["POST"])],
+        )
+
+    async def _answer(self, request: Request) -> Response:
+        self.authorizations.add(request.headers.get("authorization"))
+        if self.answers:
+            return Response(status_code=self.answers.popleft())
+        body = await request.body()
+        match request.path_params["what"]:
+            case "epochs":
+                return _json(self._open(OpenEpoch.model_validate_json(body)))
+            case "heartbeats":
+                self.heartbeats.append(Heartbeat.model_validate_json(body))
+                return _json(HeartbeatAnswer(commands=self.commands))
+            case "statuses":
+                self.statuses.append(StatusReport.model_validate_json(body))
+            case "attributions":
+                self.attributions.append(Attribution.model_validate_json(body))
+                assert self.attributions[-1].stream_uid in {uid for uid, _ in self.epochs}
+        return Response(status_code=204)
+
+    def _open(self, wanted: OpenEpoch) -> EpochOpened:
+        epoch = 1 + sum(uid == wanted.stream_uid for uid, _ in self.epochs)
+        self.epochs.append((wanted.stream_uid, epoch))
+        self.opened.append(wanted)
+        stored_ms = self._pool.stored_ms[wanted.stream_uid]
+        return EpochOpened(epoch=epoch, resume_from_s=stored_ms / 1_000, last_words=WORDS if stored_ms > 200 else ())
+
+
+def _json(message: EpochOpened | HeartbeatAnswer) -> Response:
+    return Response(message.model_dump_json(), media_type="application/json")
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[PoolTwin]:
+    """A pool that welcomes everybody."""
+    twin = PoolTwin()
+    await twin.start()
+    yield twin
+    await twin.stop()
+
+
+@pytest.fixture
+async def bots(pool: PoolTwin) -> AsyncIterator[BotsTwin]:
+    """A bots function that knows every session."""
+    twin = BotsTwin(pool)
+    listener = socket.create_server(("127.0.0.1", 0))
+    twin.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    config = uvicorn.Config(twin.app(), lifespan="off", ws="none", log_level="warning")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    yield twin
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Wait until a condition holds; fail after ten seconds."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + 10.0
+        while not condition():
+            assert time.monotonic() < deadline_s, "the condition never came to hold"
+            await asyncio.sleep(0.01)
+
+    return wait

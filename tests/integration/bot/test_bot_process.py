@@ -1,0 +1,322 @@
+"""The whole bot as a process: `python -m vexa_bot` between a pool and a bots function."""
+
+import asyncio
+import json
+import math
+import signal
+import struct
+import sys
+import time
+import wave
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from vexa_events.callbacks import Command, CommandKind
+from vexa_events.identity import StreamKind, Task
+from vexa_events.launch import TOKEN_VARIABLE, BotOrder
+from vexa_events.stream import server_error
+
+if TYPE_CHECKING:
+    from tests.integration.bot.conftest import BotsTwin, Eventually, PoolTwin
+
+TOKEN = "header.payload.signature"
+BYTES_PER_MS = 32
+
+
+class _Bot:
+    """A running bot and what it printed."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.output = ""
+        self.process: Process | None = None
+
+    async def start(self, native_meeting_id: str, *, platform: str = "replay", language: str | None = None) -> None:
+        order = BotOrder(
+            session_uid="session",
+            meeting_id=7,
+            platform=platform,
+            native_meeting_id=native_meeting_id,
+            language=language,
+        )
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "vexa_bot", env={**order.to_env(), **self.env}, stdout=PIPE, stderr=STDOUT
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        assert self.process is not None
+        async with asyncio.timeout(20):
+            output, _ = await self.process.communicate()
+        self.output = output.decode()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    async def aclose(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.communicate()
+
+
+def write_track(path: Path, *, seconds: float, tone_hz: int) -> bytes:
+    """Write a tone as a WAV file; return its samples."""
+    count = round(seconds * 16_000)
+    tone = (int(9_000 * math.sin(2 * math.pi * tone_hz * index / 16_000)) for index in range(count))
+    samples = b"".join(struct.pack("<h", sample) for sample in tone)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples)
+    return samples
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A short meeting of two and a long one of one."""
+    (tmp_path / "short").mkdir()
+    (tmp_path / "long").mkdir()
+    write_track(tmp_path / "short" / "track-ann.wav", seconds=1.5, tone_hz=440)
+    write_track(tmp_path / "short" / "track-bob.wav", seconds=1.0, tone_hz=880)
+    write_track(tmp_path / "long" / "track-ann.wav", seconds=60.0, tone_hz=440)
+    return tmp_path
+
+
+@pytest.fixture
+async def bot(pool: "PoolTwin", bots: "BotsTwin", recordings: Path) -> AsyncIterator[_Bot]:
+    """A bot with quick heartbeats, not yet started."""
+    bot = _Bot(
+        {
+            TOKEN_VARIABLE: TOKEN,
+            "BOT_MANAGER_URL": bots.url,
+            "STREAM_URL": pool.url,
+            "VEXA_REPLAY_DIR": str(recordings),
+            "BOT_HEARTBEAT_S": "0.1",
+            "BOT_TERMINATE_LIMIT_S": "1",
+            "BOT_RETRY_FIRST_S": "0.05",
+            "BOT_RETRY_LONGEST_S": "0.1",
+        }
+    )
+    yield bot
+    await bot.aclose()
+
+
+async def test_a_recording_is_attended_to_its_end_and_every_sample_is_stored(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", recordings: Path
+) -> None:
+    """States, speakers, final figures and samples are what they should be."""
+    began_s = time.monotonic()
+    await bot.start("short")
+
+    assert await bot.exit_code() == 0, bot.output
+    assert time.monotonic() - began_s >= 1.5, "a replay takes as long as the meeting did"
+    assert bots.path == ["joining", "active", "stopping", "completed"]
+    assert bots.statuses[-1].reason == "meeting_ended"
+    assert {(said.stream_uid, said.speaker, said.revision) for said in bots.attributions} == {
+        ("session.1", "Ann", 1),
+        ("session.2", "Bob", 1),
+    }
+    assert {(opened.stream_uid, opened.kind, opened.start_s) for opened in bots.opened} == {
+        ("session.1", StreamKind.PARTICIPANT, 0.0),
+        ("session.2", StreamKind.PARTICIPANT, 0.0),
+    }
+    final = {report.stream_uid: report.captured_until_s for report in bots.statuses[-1].streams}
+    assert final == {"session.1": 1.5, "session.2": 1.0}
+    for uid, name in (("session.1", "ann"), ("session.2", "bob")):
+        (connection,) = pool.of(uid)
+        with wave.open(str(recordings / "short" / f"track-{name}.wav")) as file:
+            assert connection.samples == file.readframes(file.getnframes())
+        assert connection.binding.speaker == name.capitalize()
+    assert bots.authorizations == {f"Bearer {TOKEN}"}
+
+
+async def test_heartbeats_tell_how_far_capture_is(bot: _Bot, bots: "BotsTwin") -> None:
+    """They begin before there is a stream and rise with the meeting."""
+    await bot.start("short")
+    await bot.exit_code()
+
+    reached = [report.captured_until_s for beat in bots.heartbeats for report in beat.streams]
+    assert not bots.heartbeats[0].streams
+    assert len(set(reached)) >= 5
+    assert max(reached) == 1.5
+
+
+async def test_told_to_leave_the_bot_stops_capturing_and_stays_until_all_is_stored(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """What was heard up to the order is not given up for it."""
+    pool.stores_until_ms = 0
+    await bot.start("long")
+    await eventually(lambda: pool.connections and pool.connections[0].position_ms >= 600)
+
+    bots.commands = (Command(kind=CommandKind.LEAVE, reason="stopped_by_user"),)
+    await eventually(lambda: pool.connections[0].has_ended)
+    assert bots.path == ["joining", "active", "stopping"]
+    await pool.acknowledge(pool.connections[0], pool.connections[0].position_ms)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert (bots.path[-1], bots.statuses[-1].reason) == ("completed", "stopped_by_user")
+    (final,) = bots.statuses[-1].streams
+    assert final.captured_until_s * 1_000 == pool.connections[0].position_ms < 20_000
+
+
+async def test_a_connection_lost_while_waiting_for_storage_is_taken_up_again(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """Leaving early because of a restarting worker would lose the end of the meeting."""
+    pool.stores_until_ms = 0
+    await bot.start("short")
+    await eventually(lambda: len(pool.connections) == 2 and all(each.has_ended for each in pool.connections))
+
+    pool.stores_until_ms = 99_000
+    pool.cut()
+
+    assert await bot.exit_code() == 0, bot.output
+    assert pool.stored_ms == {"session.1": 1_500, "session.2": 1_000}
+    assert {epoch for _, epoch in bots.epochs} == {1, 2}
+    assert bots.statuses[-1].evidence is None
+
+
+async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stored(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """A supervisor's stop must not hang on a database that is away."""
+    pool.stores_until_ms = 0
+    await bot.start("long")
+    await eventually(lambda: pool.connections and pool.connections[0].position_ms >= 400)
+
+    began_s = time.monotonic()
+    bot.send(signal.SIGTERM)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert time.monotonic() - began_s < 3.0
+    assert bots.path == ["joining", "active", "stopping", "completed"]
+    assert bots.statuses[-1].reason == "terminated"
+    assert "not stored" in (bots.statuses[-1].evidence or "")
+
+
+async def test_sigterm_ends_a_bot_whose_bots_function_is_away(
+    bot: _Bot, bots: "BotsTwin", pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """Reports that nobody takes do not hold it up either."""
+    await bot.start("long")
+    await eventually(lambda: pool.connections)
+    bots.answers.extend([503] * 10_000)
+
+    began_s = time.monotonic()
+    bot.send(signal.SIGTERM)
+    await bot.exit_code()
+
+    assert time.monotonic() - began_s < 4.0
+    assert "could not be reported" in bot.output
+
+
+async def test_a_second_stop_cuts_the_wait_for_storage_short(
+    bot: _Bot, bots: "BotsTwin", pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """The first reason stays the one that is reported."""
+    pool.stores_until_ms = 0
+    await bot.start("long")
+    await eventually(lambda: pool.connections and pool.connections[0].position_ms >= 400)
+    bots.commands = (Command(kind=CommandKind.LEAVE),)
+    await eventually(lambda: pool.connections[0].has_ended)
+
+    bot.send(signal.SIGTERM)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.statuses[-1].reason == "stopped_by_user"
+
+
+@pytest.mark.parametrize(
+    ("platform", "meeting", "reason"),
+    [
+        ("replay", "nowhere", "recording_not_found"),
+        ("replay", "../short", "recording_not_found"),
+        ("replay", "empty", "recording_without_tracks"),
+        ("replay", "noise", "recording_undecodable"),
+        ("google_meet", "abc-defg-hij", "platform_not_supported"),
+    ],
+)
+async def test_what_cannot_be_attended_fails_with_its_reason(
+    bot: _Bot, bots: "BotsTwin", recordings: Path, platform: str, meeting: str, reason: str
+) -> None:
+    """It never was active, and the evidence can be shown."""
+    (recordings / "empty").mkdir()
+    (recordings / "noise").mkdir()
+    (recordings / "noise" / "track-eve.flac").write_bytes(b"noise" * 1_000)
+
+    await bot.start(meeting, platform=platform)
+
+    assert await bot.exit_code() == 1
+    assert bots.path == ["joining", "failed"]
+    assert bots.statuses[-1].reason == reason
+    assert bots.statuses[-1].evidence
+
+
+async def test_a_language_that_no_worker_speaks_fails_the_session_with_the_workers_words(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+) -> None:
+    """Instead of asking for ever."""
+    pool.answers.extend([server_error("session.1", "this model knows English only")] * 50)
+    await bot.start("long", language="de")
+
+    assert await bot.exit_code() == 1
+    assert bots.path == ["joining", "active", "stopping", "failed"]
+    assert bots.statuses[-1].reason == "transcription_refused"
+    assert "English only" in (bots.statuses[-1].evidence or "")
+
+
+async def test_a_new_language_takes_effect_in_mid_meeting(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """Once, however often the order is repeated, and no sample is lost over it."""
+    await bot.start("short", language="en")
+    await eventually(lambda: len(pool.connections) == 2)
+
+    bots.commands = (Command(kind=CommandKind.RECONFIGURE, language="fr", task=Task.TRANSLATE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert [(each.hello.language, each.hello.task) for each in pool.of("session.1")] == [
+        ("en", Task.TRANSCRIBE),
+        ("fr", Task.TRANSLATE),
+    ]
+    assert pool.stored_ms["session.1"] == 1_500
+
+
+@pytest.mark.parametrize("status", [401, 410])
+async def test_a_rejected_session_ends_the_process(bot: _Bot, bots: "BotsTwin", status: int) -> None:
+    """There is nobody left to work for."""
+    bots.answers.extend([status] * 10)
+    await bot.start("long")
+
+    assert await bot.exit_code() == 1
+    assert "session given up" in bot.output
+
+
+async def test_every_line_of_output_is_json_that_names_the_session_and_never_the_token(bot: _Bot) -> None:
+    """Logs of many bots are read together, by many eyes."""
+    await bot.start("short")
+    await bot.exit_code()
+
+    lines = [json.loads(line) for line in bot.output.splitlines()]
+    assert {line["session_uid"] for line in lines} == {"session"}
+    assert {"status entered", "epoch begun", "stream stored", "session over"} <= {line["message"] for line in lines}
+    assert TOKEN not in bot.output
+
+
+async def test_wrong_settings_stop_the_process_naming_all_of_them(bot: _Bot) -> None:
+    """The launcher's operator sees them at once."""
+    del bot.env["BOT_MANAGER_URL"]
+    bot.env["STREAM_URL"] = "nonsense"
+    await bot.start("short")
+
+    assert await bot.exit_code() == 1
+    assert "BOT_MANAGER_URL" in bot.output
+    assert "STREAM_URL" in bot.output
