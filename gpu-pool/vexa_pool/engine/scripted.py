@@ -8,6 +8,7 @@ or one out of place shows in the text.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,15 +61,13 @@ class ScriptedModel:
 
     def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
         """Read every window's words."""
-        return [
-            Transcription(words=tuple(self._read(request.window.samples)), language="en") for request in requests
-        ]
+        return [Transcription(words=tuple(self._read(request.window.samples)), language="en") for request in requests]
 
     def _read(self, samples: Samples) -> list[SpokenWord]:
         levels = np.rint(samples / LEVEL_STEP).astype(int)
         edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), levels.size]
         words = []
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             if end - start < LEAST_HEARD or not 1 <= levels[start] <= len(self._script):
                 continue
             words.append(self._heard(self._script[levels[start] - 1], start, end))

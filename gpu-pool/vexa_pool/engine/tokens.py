@@ -12,8 +12,9 @@ TIMESTAMP_STEP_S = 0.02
 END_TOLERANCE_S = 0.1
 LONGEST_WORD_S = 1.0
 """The aligner stretches the word beside a pause over the pause; a word longer than this is cut back."""
-SENTENCE_ENDS = ".?!。？！"
-PUNCTUATION = frozenset(string.punctuation + "。，？！：；、")
+SENTENCE_ENDS = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
+PUNCTUATION = frozenset(string.punctuation + "\u3001\u3002\uff0c\uff1f\uff01\uff1a\uff1b")
+"""ASCII and the full-width marks of Chinese and Japanese."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _without_stretches(words: Sequence[SpokenWord]) -> list[SpokenWord]:
     for word in words:
         if word.end_s - word.start_s <= LONGEST_WORD_S:
             cut.append(word)
-        elif not cut or cut[-1].text.endswith(tuple(SENTENCE_ENDS)):
+        elif not cut or cut[-1].text.endswith(SENTENCE_ENDS):
             cut.append(replace(word, start_s=word.end_s - LONGEST_WORD_S))
         else:
             cut.append(replace(word, end_s=word.start_s + LONGEST_WORD_S))

@@ -100,8 +100,7 @@ class WhisperModel:
         encoded = self._encode([request.window for request in requests])
         languages = self._languages(requests, encoded)
         tokenizers = [
-            self._tokenizer(language, request.task)
-            for request, (language, _) in zip(requests, languages, strict=True)
+            self._tokenizer(language, request.task) for request, (language, _) in zip(requests, languages, strict=True)
         ]
         results = self._model.generate(
             ctranslate2.StorageView.from_array(encoded),

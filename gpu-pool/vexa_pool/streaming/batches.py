@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from vexa_events.fitting import Piece, cut_to_fit
 from vexa_events.transcript import Segment, Span
-from vexa_pool.streaming.clock import samples_in, seconds_at
+from vexa_pool.streaming.clock import samples_in
 from vexa_pool.streaming.timeline import Timeline
 
 LEAST = samples_in(0.5)
@@ -37,22 +38,30 @@ class BatchCutter:
         """Put a committed segment into the next batch."""
         self._segments.append(segment)
 
-    def cut(self, horizon: int, *, is_last: bool) -> CommittedBatch | None:
-        """Cut everything decided, that is before `horizon`, if it is enough; the last batch may be short."""
+    def cut(self, horizon: int, *, is_last: bool) -> list[CommittedBatch]:
+        """
+        Cut everything decided, that is before `horizon`, if it is enough; the last batch may be short.
+
+        It is one batch as a rule, and more where one would not fit an event.
+        """
         least = 1 if is_last else LEAST if self._segments else WITHOUT_TEXT
         if horizon - self._edge < least:
-            return None
+            return []
         spans = self._timeline.take(self._edge, horizon)
         if not spans:
-            return None
-        batch = CommittedBatch(
-            batch_seq=self._seq,
-            from_s=spans[0].from_s,
-            until_s=spans[-1].until_s,
-            spans=spans,
-            segments=tuple(self._segments),
-        )
+            return []
+        batches = [self._batch(piece) for piece in cut_to_fit(spans, self._segments)]
         self._edge = horizon
         self._segments.clear()
+        return batches
+
+    def _batch(self, piece: Piece) -> CommittedBatch:
+        batch = CommittedBatch(
+            batch_seq=self._seq,
+            from_s=piece.spans[0].from_s,
+            until_s=piece.spans[-1].until_s,
+            spans=piece.spans,
+            segments=piece.segments,
+        )
         self._seq += 1
         return batch

@@ -60,6 +60,15 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A window that waits to be decoded."""
+
+    staleness_s: float
+    """How much audio has come since the stream was last decoded."""
+    encoder_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pass:
     """A committing decode that waits for its turn; positions in samples."""
 
@@ -147,20 +156,25 @@ class Session:
         self._close(self._buffer.end)
         self._finished = True
 
-    def staleness_s(self) -> float | None:
-        """Return how much audio waits for the window that is due; None where none is due."""
-        if self._in_flight is not None:
+    def due(self) -> Due | None:
+        """Describe the window that is due; None where none is, or one is in flight."""
+        if self._in_flight is not None or not (self._passes or self._fresh_voice() >= STEP):
             return None
-        if self._passes:
-            return seconds_at(self._buffer.end - max(self._passes[0].start, min(self._decoded_until, self._buffer.end)))
-        fresh = self._fresh_voice()
-        return seconds_at(fresh) if fresh >= STEP else None
+        purpose, start, _, end = self._next_interval()
+        waiting = self._buffer.end - max(start, min(self._decoded_until, end))
+        return Due(staleness_s=seconds_at(waiting), encoder_s=encoder_length_s(purpose, seconds_at(end - start)))
 
-    def window_due(self) -> Window | None:
-        """Take the next window, if one is due; nothing else is due until `apply` has its words."""
-        if self.staleness_s() is None:
-            return None
-        self._in_flight = self._committing_window(self._passes[0]) if self._passes else self._partial_window()
+    def take_window(self) -> Window:
+        """Take the window that is due; nothing else is due until `apply` has its words."""
+        purpose, start, speech_end, end = self._next_interval()
+        self._in_flight = Window(
+            purpose=purpose,
+            start=start,
+            samples=self._buffer.read(start, end),
+            speech_s=seconds_at(speech_end - start),
+            encoder_s=encoder_length_s(purpose, seconds_at(end - start)),
+            wants_word_times=purpose is not Purpose.PARTIAL or start < self._committed,
+        )
         return self._in_flight
 
     def apply(self, heard: Transcription) -> Update:
@@ -180,8 +194,8 @@ class Session:
         self._buffer.drop_before(self._needed_from())
         return Update(committed=committed, hypothesis=self._hypothesis)
 
-    def take_batch(self) -> CommittedBatch | None:
-        """Cut the next batch, if enough is decided."""
+    def take_batches(self) -> list[CommittedBatch]:
+        """Cut what is decided, if it is enough for a batch."""
         return self._cutter.cut(self._horizon(), is_last=self.is_drained)
 
     def _end_utterance(self, utterance: Utterance) -> None:
@@ -232,26 +246,15 @@ class Session:
         heard_until = max(self._decoded_until, speech.start, self._committed)
         return (speech.quiet_since or self._gate.position) - heard_until
 
-    def _committing_window(self, due: _Pass) -> Window:
-        purpose = Purpose.FINAL if due.is_final else Purpose.CHECKPOINT
-        return self._window(purpose, start=due.start, speech_end=due.speech_end, end=due.end)
-
-    def _partial_window(self) -> Window:
+    def _next_interval(self) -> tuple[Purpose, int, int, int]:
+        """Return purpose, start, end of speech, and end of the next window, in samples."""
+        if self._passes:
+            due = self._passes[0]
+            purpose = Purpose.FINAL if due.is_final else Purpose.CHECKPOINT
+            return purpose, max(due.start, self._trim), due.speech_end, due.end
         here = self._gate.position
         start = self._gate.open.start if self._gate.open else here
-        return self._window(Purpose.PARTIAL, start=start, speech_end=here, end=here)
-
-    def _window(self, purpose: Purpose, *, start: int, speech_end: int, end: int) -> Window:
-        start = max(start, self._trim)
-        samples = self._buffer.read(start, end)
-        return Window(
-            purpose=purpose,
-            start=start,
-            samples=samples,
-            speech_s=seconds_at(speech_end - start),
-            encoder_s=encoder_length_s(purpose, seconds_at(end - start)),
-            wants_word_times=purpose is not Purpose.PARTIAL or start < self._committed,
-        )
+        return Purpose.PARTIAL, max(start, self._trim), here, here
 
     def _fresh_words(self, window: Window, heard: Transcription) -> Sequence[SpokenWord]:
         words = [word.shifted(seconds_at(window.start)) for word in heard.words]

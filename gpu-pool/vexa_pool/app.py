@@ -1,0 +1,96 @@
+"""Builds a worker from its parts; the only place that knows them all."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import httpx
+
+from vexa_events.publisher import SinkPublisher
+from vexa_pool.engine.ears import Ears
+from vexa_pool.engine.model import Detector, Model
+from vexa_pool.engine.scheduler import Scheduler
+from vexa_pool.engine.voice_detector import SileroDetector, load_voice_model
+from vexa_pool.engine.whisper import THREADS, WhisperModel
+from vexa_pool.server.listener import Listener
+from vexa_pool.server.publishing import Publications
+from vexa_pool.server.services import Services, Storing
+from vexa_pool.server.slots import Slots
+from vexa_pool.server.valkey import Acknowledgements, LiveFeed, open_valkey
+from vexa_pool.settings import PoolSettings
+
+logger = logging.getLogger(__name__)
+
+SINK_TIMEOUT_S = 10.0
+DRAIN_S = 10.0
+"""How long a stopping worker tries to hand its last batches to the sink."""
+
+
+def load_model(settings: PoolSettings) -> WhisperModel:
+    """Load the model and decode once; blocks for seconds."""
+    model = WhisperModel(
+        settings.whisper_model, device=settings.whisper_device, compute_type=settings.whisper_compute_type
+    )
+    model.warm_up()
+    return model
+
+
+def silero_detectors() -> Callable[[], Detector]:
+    """Load the voice detector; return what makes one for each stream."""
+    network = load_voice_model()
+    return lambda: SileroDetector(network)
+
+
+@asynccontextmanager
+async def open_worker(settings: PoolSettings, model: Model, new_detector: Callable[[], Detector]) -> AsyncIterator[int]:
+    """Serve streams while the context lasts; yield the port."""
+    async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
+        background: list[asyncio.Task[None]] = []
+        stack.callback(_cancel, background)
+        ears = Ears(new_detector)
+        stack.callback(ears.close)
+        scheduler = Scheduler(model, threads=THREADS)
+        background.append(tasks.create_task(scheduler.run()))
+        storing = await _open_storing(settings, stack)
+        if storing is not None:
+            background.append(tasks.create_task(storing.feed.run()))
+            background.append(tasks.create_task(storing.acknowledgements.run()))
+        services = Services(
+            model=model,
+            ears=ears,
+            scheduler=scheduler,
+            slots=Slots(settings.slots),
+            storing=storing,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
+        )
+        port = await stack.enter_async_context(Listener(services).listen(settings.host, settings.port))
+        logger.info(
+            "worker is ready", extra={"port": port, "slots": settings.slots, "stores": settings.sink is not None}
+        )
+        yield port
+        logger.info("worker is stopping")
+
+
+async def _open_storing(settings: PoolSettings, stack: AsyncExitStack) -> Storing | None:
+    if settings.sink is None or settings.redis_url is None or settings.token_signing_key is None:
+        return None
+    client = await stack.enter_async_context(httpx.AsyncClient())
+    valkey = open_valkey(settings.redis_url.get_secret_value())
+    stack.push_async_callback(valkey.aclose)
+    publications = Publications(SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S))
+    stack.push_async_callback(publications.aclose, within_s=DRAIN_S)
+    return Storing(
+        token_signing_key=settings.token_signing_key.get_secret_value(),
+        publications=publications,
+        acknowledgements=Acknowledgements(valkey, publications),
+        feed=LiveFeed(valkey),
+    )
+
+
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()

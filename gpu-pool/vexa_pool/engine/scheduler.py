@@ -1,0 +1,119 @@
+"""Decides whose window is decoded next: the stream whose newest audio has waited longest."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from vexa_events.errors import Unavailable, VexaError
+from vexa_pool.engine.model import DecodeRequest, Model
+from vexa_pool.streaming.session import Due
+from vexa_pool.streaming.window import Transcription
+
+logger = logging.getLogger(__name__)
+
+MODEL_ERRORS = (RuntimeError, ValueError)
+"""What CTranslate2 raises."""
+
+
+class Lane(Protocol):
+    """One stream as the scheduler sees it."""
+
+    def due(self) -> Due | None:
+        """Describe the window that is due; None where none is."""
+
+    def next_request(self) -> DecodeRequest:
+        """Take the window that is due."""
+
+    def apply(self, heard: Transcription) -> None:
+        """Take in its words."""
+
+    def fail(self, error: Exception) -> None:
+        """End the stream: its window could not be decoded."""
+
+
+class Scheduler:
+    """Owns the model and its threads; lanes come and go."""
+
+    def __init__(self, model: Model, *, threads: int) -> None:
+        self._model = model
+        self._threads = threads
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="model")
+        self._lanes: list[Lane] = []
+        self._work = asyncio.Event()
+
+    def add(self, lane: Lane) -> None:
+        """Schedule the windows of a stream from now on."""
+        self._lanes.append(lane)
+        self.wake()
+
+    def remove(self, lane: Lane) -> None:
+        """Stop scheduling a stream; the words of a window in flight are dropped."""
+        self._lanes.remove(lane)
+
+    def wake(self) -> None:
+        """Say that a lane may have become due."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Decode until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._threads):
+                    workers.create_task(self._work_on())
+        finally:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _work_on(self) -> None:
+        while True:
+            group = self._pick()
+            if not group:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            await self._decode(group)
+            self.wake()
+
+    def _pick(self) -> list[tuple[Lane, DecodeRequest]]:
+        """Take the stalest window, joined by the next stalest of the same length, leaving a share to other threads."""
+        due = [(waiting, lane) for lane in self._lanes if (waiting := lane.due()) is not None]
+        due.sort(key=lambda entry: entry[0].staleness_s, reverse=True)
+        share = min(self._model.decode_batch, -(-len(due) // self._threads))
+        group: list[tuple[Lane, DecodeRequest]] = []
+        for waiting, lane in due:
+            if waiting.encoder_s == due[0][0].encoder_s and len(group) < share:
+                group.append((lane, lane.next_request()))
+        return group
+
+    async def _decode(self, group: Sequence[tuple[Lane, DecodeRequest]]) -> None:
+        requests = [request for _, request in group]
+        loop = asyncio.get_running_loop()
+        try:
+            heard = await loop.run_in_executor(self._executor, self._model.transcribe, requests)
+        except MODEL_ERRORS as exc:
+            await self._decode_alone(group, exc)
+            return
+        for (lane, _), words in zip(group, heard, strict=True):
+            if lane in self._lanes:
+                self._hand_over(lane, words)
+
+    def _hand_over(self, lane: Lane, heard: Transcription) -> None:
+        try:
+            lane.apply(heard)
+        except VexaError as exc:
+            lane.fail(exc)
+        except Exception as exc:  # outermost loop: the fault of one stream must not stop the others
+            logger.exception("words could not be applied")
+            lane.fail(Unavailable(f"the worker failed: {type(exc).__name__}"))
+
+    async def _decode_alone(self, group: Sequence[tuple[Lane, DecodeRequest]], error: Exception) -> None:
+        """Find the window that the model cannot take, so that only its stream ends."""
+        if len(group) > 1:
+            for entry in group:
+                await self._decode([entry])
+            return
+        logger.error("window could not be decoded", extra={"error": repr(error)})
+        lane = group[0][0]
+        if lane in self._lanes:
+            lane.fail(Unavailable(f"the model failed: {type(error).__name__}"))

@@ -1,0 +1,246 @@
+"""One connection, from its first message to its close."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from vexa_events.errors import InvalidMessage, Overloaded, Unavailable, VexaError
+from vexa_events.stream import (
+    AudioFrame,
+    EndOfAudio,
+    Hello,
+    parse_client_frame,
+    parse_hello,
+    server_disconnect,
+    server_error,
+    server_ready,
+    server_wait,
+    server_warning,
+)
+from vexa_pool.engine.model import Detector
+from vexa_pool.logs import about
+from vexa_pool.server.audience import StreamAudience
+from vexa_pool.server.bound_stream import BoundStream, check_binding
+from vexa_pool.server.client_outbox import ClientOutbox
+from vexa_pool.server.lane import StreamLane
+from vexa_pool.server.publishing import Publication
+from vexa_pool.server.samples import read_samples
+from vexa_pool.server.services import Services
+from vexa_pool.streaming.session import Session
+
+logger = logging.getLogger(__name__)
+
+HELLO_TIMEOUT_S = 10.0
+IDLE_TIMEOUT_S = 600.0
+"""A client that sends nothing for this long gives up its slot."""
+STORED_TIMEOUT_S = 120.0
+"""After the end of audio, a bot's connection waits this long for the database."""
+PARTING_TIMEOUT_S = 10.0
+"""Then the bot has this long to close it."""
+MOST_BACKLOG_S = 60.0
+"""With more audio waiting to be decoded, the connection is not read: the sender keeps the rest."""
+WAIT_MINUTES = 1.0
+CLOSE_REFUSED = 1008
+CLOSE_FAILED = 1011
+CLOSE_TRY_LATER = 1013
+
+
+class Conversation:
+    """Serves one client."""
+
+    def __init__(self, connection: ServerConnection, services: Services) -> None:
+        self._connection = connection
+        self._services = services
+        self._uid = ""
+
+    async def run(self) -> None:
+        """Serve until either side ends it; a fault is named to the client."""
+        try:
+            await self._serve()
+        except* ConnectionClosed:
+            logger.debug("client went away")
+        except* TimeoutError:
+            logger.warning("client does not read")
+        except* VexaError as faults:
+            await self._refuse(next(_leaves(faults)))
+
+    async def _serve(self) -> None:
+        hello = await self._hello()
+        self._services.model.check(hello.language, hello.task)
+        with self._services.slots.claim():
+            await _Carriage(self._connection, self._services, hello).run()
+
+    async def _hello(self) -> Hello:
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                first = await self._connection.recv()
+        except TimeoutError as exc:
+            raise InvalidMessage(f"no first message within {HELLO_TIMEOUT_S:g} s") from exc
+        hello = parse_hello(first)
+        self._uid = hello.uid
+        if hello.binding is not None:
+            about.set({"stream_uid": hello.binding.stream_uid, "session_uid": hello.binding.session_uid})
+        return hello
+
+    async def _refuse(self, fault: VexaError) -> None:
+        if isinstance(fault, Overloaded):
+            message, code = server_wait(self._uid, WAIT_MINUTES), CLOSE_TRY_LATER
+        else:
+            message = server_error(self._uid, str(fault))
+            code = CLOSE_FAILED if isinstance(fault, Unavailable) else CLOSE_REFUSED
+        logger.info("connection refused", extra={"fault": type(fault).__name__, "reason": str(fault)})
+        try:
+            async with asyncio.timeout(PARTING_TIMEOUT_S):
+                await self._connection.send(message)
+                await self._connection.close(code)
+        except (ConnectionClosed, TimeoutError):
+            logger.debug("client went away")
+
+
+class _Carriage:
+    """Carries the audio of one accepted client."""
+
+    def __init__(self, connection: ServerConnection, services: Services, hello: Hello) -> None:
+        self._connection = connection
+        self._services = services
+        self._hello = hello
+        self._bound = self._bind()
+        self._outbox = ClientOutbox(hello, name_segment=self._bound.name_segment if self._bound else _unnamed)
+        self._lane = StreamLane(
+            self._session(),
+            StreamAudience(hello.uid, self._outbox, self._bound),
+            language=hello.language,
+            task=hello.task,
+        )
+        self._has_warned = False
+
+    async def run(self) -> None:
+        """Read until the audio ends, then see the rest off."""
+        self._open()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self._outbox.run(self._connection.send))
+                watcher = tasks.create_task(self._lane.until(lambda: False))
+                await self._read()
+                ignorer = tasks.create_task(self._ignore_rest())
+                await self._finish()
+                for task in (writer, watcher, ignorer):
+                    task.cancel()
+            await self._connection.close()
+        finally:
+            self._services.scheduler.remove(self._lane)
+            if self._bound is not None:
+                self._bound.publication.linger()
+
+    def _open(self) -> None:
+        self._outbox.note(server_ready(self._hello.uid))
+        self._services.scheduler.add(self._lane)
+        if self._bound is not None and self._services.storing is not None:
+            self._services.storing.publications.start(self._bound.publication)
+        logger.info("stream opened", extra={"is_stored": self._bound is not None})
+
+    async def _read(self) -> None:
+        detector = self._services.ears.detector()
+        while True:
+            await self._lane.until(self._has_room)
+            try:
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
+                    message = await self._connection.recv()
+            except TimeoutError:
+                self._outbox.note(server_disconnect(self._hello.uid))
+                return
+            frame = parse_client_frame(message, self._hello.audio_format)
+            match frame:
+                case EndOfAudio():
+                    return
+                case AudioFrame():
+                    await self._hear(frame, detector)
+                case gap:
+                    detector.reset()
+                    self._lane.gap(gap)
+            self._services.scheduler.wake()
+
+    async def _hear(self, frame: AudioFrame, detector: Detector) -> None:
+        samples, silenced = read_samples(frame.samples, self._hello.audio_format)
+        if silenced and not self._has_warned:
+            self._has_warned = True
+            text = f"{silenced} values are not finite or far outside [-1, 1] and were taken as silence"
+            self._outbox.note(server_warning(self._hello.uid, text))
+        async for piece, probabilities in self._services.ears.listen(detector, samples):
+            self._lane.feed(piece, probabilities)
+            self._services.scheduler.wake()
+
+    async def _finish(self) -> None:
+        self._lane.finish()
+        self._services.scheduler.wake()
+        await self._lane.until(lambda: self._lane.session.is_drained)
+        if self._bound is not None:
+            await self._see_stored(self._bound.publication)
+        await self._outbox.flushed()
+        if self._bound is not None:
+            await self._part()
+
+    async def _see_stored(self, publication: Publication) -> None:
+        try:
+            async with asyncio.timeout(STORED_TIMEOUT_S):
+                await self._lane.until(lambda: publication.pending.is_empty)
+        except TimeoutError:
+            logger.warning("stream not stored in time; its batches stay in charge of the worker")
+
+    async def _part(self) -> None:
+        """Leave the closing to the bot, which knows what it still wants."""
+        try:
+            async with asyncio.timeout(PARTING_TIMEOUT_S):
+                await self._connection.wait_closed()
+        except TimeoutError:
+            logger.info("bot left the closing to the worker")
+
+    async def _ignore_rest(self) -> None:
+        """Notice a client that goes away before it has everything."""
+        while True:
+            await self._connection.recv()
+
+    def _has_room(self) -> bool:
+        if self._bound is not None and not self._bound.publication.pending.has_room:
+            return False
+        return self._lane.session.backlog_s < MOST_BACKLOG_S
+
+    def _session(self) -> Session:
+        binding = self._hello.binding
+        if binding is None:
+            return Session()
+        return Session(audio_from_s=binding.audio_from_s, from_s=binding.from_s, last_words=binding.last_words)
+
+    def _bind(self) -> BoundStream | None:
+        binding, storing = self._hello.binding, self._services.storing
+        if binding is None:
+            return None
+        if storing is None:
+            raise InvalidMessage("this worker stores nothing: send no stream_uid, or start it with K_SINK")
+        claims = check_binding(binding, key=storing.token_signing_key)
+        publication = Publication(
+            binding.stream_uid, binding.epoch, clock=self._services.clock, on_change=self._acknowledged
+        )
+        return BoundStream(binding, claims, publication, storing.feed, now=self._services.now)
+
+    def _acknowledged(self, stored_until_s: float | None) -> None:
+        if stored_until_s is not None:
+            self._outbox.stored(stored_until_s)
+        if self._bound is not None and (fence := self._bound.fence) is not None:
+            self._lane.fail(fence)
+        self._lane.changed()
+
+
+def _unnamed(_: int) -> None:
+    return None
+
+
+def _leaves(group: BaseExceptionGroup[VexaError]) -> Iterator[VexaError]:
+    for exception in group.exceptions:
+        if isinstance(exception, BaseExceptionGroup):
+            yield from _leaves(exception)
+        else:
+            yield exception

@@ -1,0 +1,113 @@
+"""Carries one session's windows to the scheduler and its results to whoever shows or stores them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vexa_events.callbacks import Gap
+from vexa_events.errors import VexaError
+from vexa_events.identity import Task
+from vexa_pool.engine.model import DecodeRequest
+from vexa_pool.streaming.audio import Samples
+from vexa_pool.streaming.batches import CommittedBatch
+from vexa_pool.streaming.session import Due, Session, Update
+from vexa_pool.streaming.window import Purpose, Transcription
+
+SURE_OF_LANGUAGE = 0.5
+
+
+class Audience(Protocol):
+    """Whoever wants a stream's results."""
+
+    def language(self, language: str, probability: float) -> None:
+        """The language was detected; said once."""
+
+    def update(self, update: Update, *, committed_until_s: float) -> None:
+        """The words changed."""
+
+    def batches(self, batches: Sequence[CommittedBatch]) -> None:
+        """Intervals are decided."""
+
+
+@dataclass(slots=True)
+class _Language:
+    name: str | None
+    is_settled: bool
+
+
+class StreamLane:
+    """One stream in the scheduler; ends with a fault, or drained."""
+
+    def __init__(self, session: Session, audience: Audience, *, language: str | None, task: Task) -> None:
+        self.session = session
+        self._audience = audience
+        self._language = language
+        self._task = task
+        self._purpose = Purpose.PARTIAL
+        self._fault: VexaError | None = None
+        self._changed = asyncio.Event()
+
+    def feed(self, samples: Samples, probabilities: Sequence[float]) -> None:
+        """Add audio with its voice probabilities."""
+        self.session.feed(samples, probabilities)
+        self._hand_on_batches()
+
+    def gap(self, gap: Gap) -> None:
+        """Jump over an interval without audio; raise InvalidMessage where it lies in the past."""
+        self.session.gap(gap)
+        self._hand_on_batches()
+
+    def finish(self) -> None:
+        """Nothing follows."""
+        self.session.finish()
+        self._hand_on_batches()
+
+    def due(self) -> Due | None:
+        """Describe the window that is due; None where none is."""
+        return self.session.due()
+
+    def next_request(self) -> DecodeRequest:
+        """Take the window that is due."""
+        window = self.session.take_window()
+        self._purpose = window.purpose
+        return DecodeRequest(window=window, language=self._language, task=self._task)
+
+    def apply(self, heard: Transcription) -> None:
+        """Take in the words of that window."""
+        update = self.session.apply(heard)
+        self._learn_language(heard)
+        self._audience.update(update, committed_until_s=self.session.committed_until_s)
+        self._hand_on_batches()
+
+    def fail(self, error: Exception) -> None:
+        """End the stream."""
+        self._fault = error if isinstance(error, VexaError) else VexaError(str(error))
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something about the stream is true; raise the fault that ends it."""
+        while True:
+            if self._fault is not None:
+                raise self._fault
+            if condition():
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    def changed(self) -> None:
+        """Say that a condition may have become true."""
+        self._changed.set()
+
+    def _learn_language(self, heard: Transcription) -> None:
+        """Settle on a language once a committing window, which is long, has words and a clear one."""
+        if self._language or self._purpose is Purpose.PARTIAL or not heard.words:
+            return
+        if heard.language_probability > SURE_OF_LANGUAGE:
+            self._language = heard.language
+            self._audience.language(heard.language, heard.language_probability)
+
+    def _hand_on_batches(self) -> None:
+        if batches := self.session.take_batches():
+            self._audience.batches(batches)
+        self._changed.set()

@@ -1,0 +1,71 @@
+"""The worker's port: WebSockets for streams, and three HTTP paths for whoever looks after it."""
+
+import http
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from vexa_events.stream import MAX_FRAME_BYTES
+from vexa_pool.server.conversation import Conversation
+from vexa_pool.server.services import Services
+
+CLOSE_SERVICE_RESTART = 1012
+"""Tells a bot to reconnect elsewhere."""
+CLOSE_TIMEOUT_S = 5.0
+FRAMES_AHEAD = 4
+"""Frames read before they are asked for; beyond, TCP pushes back on the sender."""
+
+
+class Listener:
+    """Accepts connections; each gets a Conversation."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._is_draining = False
+
+    @asynccontextmanager
+    async def listen(self, host: str, port: int) -> AsyncIterator[int]:
+        """Serve while the context lasts, and yield the port; then close every connection with 1012."""
+        server = await serve(
+            self._converse,
+            host,
+            port,
+            process_request=self._answer_http,
+            compression=None,
+            max_size=MAX_FRAME_BYTES,
+            max_queue=FRAMES_AHEAD,
+            close_timeout=CLOSE_TIMEOUT_S,
+            server_header=None,
+        )
+        try:
+            yield next(iter(server.sockets)).getsockname()[1]
+        finally:
+            await self._drain(server)
+
+    async def _drain(self, server: Server) -> None:
+        self._is_draining = True
+        server.close(code=CLOSE_SERVICE_RESTART, reason="the worker is going away")
+        await server.wait_closed()
+
+    async def _converse(self, connection: ServerConnection) -> None:
+        await Conversation(connection, self._services).run()
+
+    def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer plain HTTP; None lets a WebSocket through, on whatever path."""
+        if "upgrade" in request.headers:
+            return None
+        match request.path.partition("?")[0]:
+            case "/healthz":
+                return connection.respond(http.HTTPStatus.OK, "ok\n")
+            case "/readyz":
+                return self._readiness(connection)
+            case _:
+                return connection.respond(http.HTTPStatus.UPGRADE_REQUIRED, "this port speaks WebSocket\n")
+
+    def _readiness(self, connection: ServerConnection) -> Response:
+        slots = self._services.slots
+        if self._is_draining or not slots.free:
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, f"0 of {slots.total} slots free\n")
+        return connection.respond(http.HTTPStatus.OK, f"{slots.free} of {slots.total} slots free\n")

@@ -1,0 +1,37 @@
+"""What every connection of a worker shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from vexa_pool.engine.ears import Ears
+from vexa_pool.engine.model import Model
+from vexa_pool.engine.scheduler import Scheduler
+from vexa_pool.server.publishing import Publications
+from vexa_pool.server.slots import Slots
+from vexa_pool.server.valkey import Acknowledgements, LiveFeed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storing:
+    """What stored streams need; absent on a worker that serves plain clients only."""
+
+    token_signing_key: str
+    publications: Publications
+    acknowledgements: Acknowledgements
+    feed: LiveFeed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a connection uses and does not own."""
+
+    model: Model
+    ears: Ears
+    scheduler: Scheduler
+    slots: Slots
+    storing: Storing | None
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    now: Callable[[], datetime]
+    """Wall time in UTC."""

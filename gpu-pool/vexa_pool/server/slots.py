@@ -1,0 +1,29 @@
+"""How many streams a worker takes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vexa_events.errors import Overloaded
+
+
+class Slots:
+    """Counts the streams being carried."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._taken = 0
+
+    @property
+    def free(self) -> int:
+        return self.total - self._taken
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Hold one slot; raise Overloaded where none is free."""
+        if not self.free:
+            raise Overloaded(f"all {self.total} slots are taken")
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1

@@ -1,0 +1,45 @@
+"""What a worker reads from its environment; the only place of this room that does."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from vexa_events.errors import InvalidMessage
+from vexa_events.registry import faults
+from vexa_events.session_token import MIN_KEY_BYTES
+
+
+class PoolSettings(BaseModel):
+    """The settings of one worker."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+
+    host: str = Field("127.0.0.1", alias="HOST")
+    port: int = Field(9090, alias="PORT", ge=0, le=65_535)
+    whisper_model: str = Field(alias="WHISPER_MODEL", min_length=1)
+    """A directory with a CTranslate2 model, or a name that faster-whisper knows."""
+    whisper_device: str = Field("auto", alias="WHISPER_DEVICE", pattern="^(auto|cpu|cuda)$")
+    whisper_compute_type: str = Field("auto", alias="WHISPER_COMPUTE_TYPE", min_length=1)
+    slots: int = Field(8, alias="POOL_SLOTS", ge=1, le=1_000)
+    """Streams taken at once; the next one is told to wait."""
+    redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
+    sink: str | None = Field(None, alias="K_SINK", pattern="^https?://")
+    token_signing_key: SecretStr | None = Field(None, alias="TOKEN_SIGNING_KEY", min_length=MIN_KEY_BYTES)
+    log_level: str = Field("INFO", alias="LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        needed = {"REDIS_URL": self.redis_url, "K_SINK": self.sink, "TOKEN_SIGNING_KEY": self.token_signing_key}
+        missing = [name for name, value in needed.items() if value is None]
+        if 0 < len(missing) < len(needed):
+            raise ValueError(f"stored streams need REDIS_URL, K_SINK and TOKEN_SIGNING_KEY; missing: {missing}")
+        return self
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read the settings; raise InvalidMessage naming every fault at once."""
+        try:
+            return cls.model_validate(dict(env))
+        except ValidationError as exc:
+            raise InvalidMessage(f"settings: {faults(exc)}") from exc
