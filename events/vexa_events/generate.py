@@ -87,7 +87,7 @@ def _event_type(contract: Contract) -> str:
 apiVersion: eventing.knative.dev/v1beta2
 kind: EventType
 metadata:
-  name: {contract.event_type}
+  name: {contract.event_type.replace("_", "-")}
   namespace: {NAMESPACE}
 spec:
   type: {contract.event_type}

@@ -5,11 +5,13 @@ import logging
 from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage, Unavailable
 from vexa_events.publisher import Publisher
-from vexa_functions.store.tables import Store
+from vexa_functions.store.tables import Store, Tables
 
 logger = logging.getLogger(__name__)
 
 BATCH = 50
+PUBLISH_TIMEOUT_S = 3.0
+"""A sink that hangs must not keep the request waiting that filled the outbox."""
 MAX_BATCHES = 20
 """A drain ends after this many batches; the next tick goes on."""
 
@@ -24,27 +26,30 @@ class Relay:
 
     async def drain(self) -> None:
         """Publish what waits; a sink that fails leaves the rest for the next tick."""
-        try:
-            for _ in range(MAX_BATCHES):
-                if await self._publish_batch() < BATCH:
-                    return
-        except Unavailable as exc:
-            logger.warning("outbox not drained", extra={"cause": str(exc)})
+        for _ in range(MAX_BATCHES):
+            async with self._store.transaction() as tables:
+                waiting = await tables.outbox.take(self._source, limit=BATCH)
+                is_open = await self._publish(tables, waiting)
+            if len(waiting) < BATCH or not is_open:
+                return
 
-    async def _publish_batch(self) -> int:
-        async with self._store.transaction() as tables:
-            waiting = await tables.outbox.take(self._source, limit=BATCH)
-            published: list[int] = []
-            try:
-                for row_id, event in waiting:
-                    await self._publish(event)
-                    published.append(row_id)
-            finally:
-                await tables.outbox.mark_published(published)
-        return len(waiting)
+    async def _publish(self, tables: Tables, waiting: list[tuple[int, Event]]) -> bool:
+        """Publish in order until the sink fails; false when it did."""
+        for row_id, event in waiting:
+            if not await self._settle(tables, row_id, event):
+                return False
+        return True
 
-    async def _publish(self, event: Event) -> None:
+    async def _settle(self, tables: Tables, row_id: int, event: Event) -> bool:
+        """Publish one event; false where it must be tried again."""
         try:
             await self._publisher.publish(event)
-        except InvalidMessage:
-            logger.exception("sink refuses an event; it is given up", extra={"event_id": event.id})
+        except Unavailable as exc:
+            logger.warning("sink does not answer", extra={"event_id": event.id, "cause": str(exc)})
+            return False
+        except InvalidMessage as exc:
+            logger.error("sink refuses an event", extra={"event_id": event.id, "cause": str(exc)})  # noqa: TRY400 - no defect of ours
+            await tables.outbox.refuse(row_id, str(exc))
+        else:
+            await tables.outbox.mark_published(row_id)
+        return True

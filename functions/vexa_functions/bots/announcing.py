@@ -35,5 +35,8 @@ class Announcer:
             logger.warning("live feed not told", extra={"cause": str(exc)})
 
     async def drain(self) -> None:
-        """Publish what the outbox holds."""
-        await self._relay.drain()
+        """Publish what the outbox holds, or leave it for the next tick."""
+        try:
+            await self._relay.drain()
+        except Unavailable as exc:
+            logger.warning("outbox not drained", extra={"cause": str(exc)})

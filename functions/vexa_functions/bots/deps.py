@@ -19,10 +19,8 @@ from vexa_functions.bots.reconciling import Reconciler
 from vexa_functions.bots.service import BotService
 from vexa_functions.bots.settings import BotsSettings
 from vexa_functions.live_feed import LiveFeed, open_valkey
-from vexa_functions.relay import Relay
+from vexa_functions.relay import PUBLISH_TIMEOUT_S, Relay
 from vexa_functions.store.tables import open_store
-
-PUBLISH_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,21 @@
 """The bodies that users send about bots."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
 
-from vexa_events.fields import Language, Name
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from vexa_events.fields import Name
 from vexa_events.identity import Task
+from vexa_events.languages import LANGUAGES
+
+
+def _known(code: str) -> str:
+    if code not in LANGUAGES:
+        raise ValueError(f"{code[:20]!r} is not a language code of the model")
+    return code
+
+
+Language = Annotated[str, AfterValidator(_known)]
 
 
 class BotRequest(BaseModel):

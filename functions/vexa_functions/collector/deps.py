@@ -12,10 +12,8 @@ from vexa_functions.collector.finalizing import Finalizer
 from vexa_functions.collector.ingest import Ingest
 from vexa_functions.collector.settings import CollectorSettings
 from vexa_functions.live_feed import LiveFeed, open_valkey
-from vexa_functions.relay import Relay
+from vexa_functions.relay import PUBLISH_TIMEOUT_S, Relay
 from vexa_functions.store.tables import Store, open_store
-
-PUBLISH_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from vexa_functions.store.database import Connection
 INSERT = "INSERT INTO outbox (event) VALUES ($1)"
 TAKE = """
 SELECT id, event FROM outbox
- WHERE published_at IS NULL AND event ->> 'source' = $1
+ WHERE published_at IS NULL AND refused IS NULL AND event ->> 'source' = $1
  ORDER BY id LIMIT $2
    FOR UPDATE SKIP LOCKED
 """
-MARK = "UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])"
+MARK = "UPDATE outbox SET published_at = now() WHERE id = $1"
+REFUSE = "UPDATE outbox SET refused = $2 WHERE id = $1"
 
 
 class Outbox:
@@ -30,6 +31,10 @@ class Outbox:
         rows = await self._connection.fetch(TAKE, source, limit)
         return [(row["id"], parse_json(json.dumps(row["event"]))) for row in rows]
 
-    async def mark_published(self, ids: list[int]) -> None:
-        """Never publish these again."""
-        await self._connection.execute(MARK, ids)
+    async def mark_published(self, row_id: int) -> None:
+        """Never publish it again."""
+        await self._connection.execute(MARK, row_id)
+
+    async def refuse(self, row_id: int, why: str) -> None:
+        """Keep an event that the sink will never take where an operator finds it."""
+        await self._connection.execute(REFUSE, row_id, why)

@@ -1,0 +1,149 @@
+"""The whole stack as a user starts it, and a user of it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PORTS = (8056, 8057, 8058, 8059, 8060, 8123, 9090, 9091, 5438, 6388)
+STARTED_WITHIN_S = 120.0
+STOPPED_WITHIN_S = 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A running stack and its user's credentials, as `.vexa/env` tells them."""
+
+    process: "subprocess.Popen[bytes]"
+    env: dict[str, str]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """A user over HTTP."""
+
+    api: httpx.Client
+
+    def send_bot(self, native_meeting_id: str) -> int:
+        """Send a bot to a recording; return the meeting's id."""
+        answer = self.api.post("/bots", json={"platform": "replay", "native_meeting_id": native_meeting_id})
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["id"])
+
+    def transcript(self, native_meeting_id: str) -> dict[str, Any]:
+        """Read what is stored so far."""
+        answer = self.api.get(f"/transcripts/replay/{native_meeting_id}")
+        assert answer.status_code == 200, answer.text
+        read: dict[str, Any] = answer.json()
+        return read
+
+    def wait(
+        self, native_meeting_id: str, until: Callable[[dict[str, Any]], bool], *, timeout_s: float
+    ) -> dict[str, Any]:
+        """Read the transcript until it is as wanted."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            read = self.transcript(native_meeting_id)
+            if until(read):
+                return read
+            time.sleep(0.5)
+        pytest.fail(f"{native_meeting_id} is {read['status']} after {timeout_s} s: {read['coverage']}")
+
+    def wait_until_finalized(self, native_meeting_id: str, *, timeout_s: float) -> dict[str, Any]:
+        """Read the transcript once every stream of the ended session is stored, or will not be."""
+        return self.wait(native_meeting_id, lambda read: bool(read["finalized"]), timeout_s=timeout_s)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory, meetings_dir: Path) -> Path:
+    """A folder of recordings without a reference beside them; tests add their own."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for meeting in meetings_dir.iterdir():
+        for track in meeting.glob("track-*"):
+            (folder / meeting.name).mkdir(exist_ok=True)
+            shutil.copy(track, folder / meeting.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(recordings: Path) -> Iterator[Stack]:
+    """`./local-dev/up`, until the last test is done."""
+    offset = free_port_offset()
+    started = start_stack(offset, recordings)
+    yield started
+    stop_stack(started)
+    shutil.rmtree(state_dir(offset))
+
+
+@pytest.fixture(scope="session")
+def reader(stack: Stack) -> Iterator[Reader]:
+    """The user whose key `up` printed."""
+    headers = {"x-api-key": stack.env["VEXA_API_KEY"]}
+    with httpx.Client(base_url=stack.env["VEXA_API_URL"], headers=headers, timeout=30) as api:
+        yield Reader(api=api)
+
+
+def start_stack(offset: int, recordings: Path) -> Stack:
+    """Start `./local-dev/up` and wait until it has written its env file."""
+    env_file = state_dir(offset) / "env"
+    env_file.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [str(CHECKOUT / "local-dev" / "up"), "--port-offset", str(offset)],
+        env={**os.environ, "VEXA_REPLAY_DIR": str(recordings)},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while not env_file.exists():
+        assert process.poll() is None, f"up ended with {process.returncode}"
+        assert time.monotonic() < deadline, "up is not ready"
+        time.sleep(0.2)
+    lines = env_file.read_text().splitlines()
+    return Stack(process=process, env=dict(line.split("=", 1) for line in lines if "=" in line))
+
+
+def stop_stack(stack: Stack) -> None:
+    """Tell it to end, and see that it does."""
+    stack.process.send_signal(signal.SIGTERM)
+    assert stack.process.wait(timeout=STOPPED_WITHIN_S) in {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+
+
+def state_dir(offset: int) -> Path:
+    return CHECKOUT / ".vexa" / f"offset-{offset}"
+
+
+def free_port_offset() -> int:
+    """Find an offset at which nothing listens."""
+    for offset in range(20_000, 40_000, 137):
+        if all(_is_free(port + offset) for port in PORTS):
+            return offset
+    pytest.fail("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def stack_control() -> object:
+    """This module, for tests that start and stop a stack of their own."""
+    return sys.modules[__name__]
