@@ -9,6 +9,7 @@ or one out of place shows in the text.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from zlib import crc32
 
 import numpy as np
 
@@ -51,8 +52,10 @@ class ScriptedModel:
 
     decode_batch = 4
 
-    def __init__(self, script: Sequence[ScriptedWord]) -> None:
+    def __init__(self, script: Sequence[ScriptedWord], *, drift_s: float = 0.0) -> None:
+        """`drift_s` is how far word times stray, differently in each window, as a real aligner's do."""
         self._script = script
+        self._drift_s = drift_s
 
     def check(self, language: str | None, task: Task) -> None:
         """Raise InvalidMessage for anything but transcribing English."""
@@ -70,15 +73,19 @@ class ScriptedModel:
         for start, end in pairwise(edges):
             if end - start < LEAST_HEARD or not 1 <= levels[start] <= len(self._script):
                 continue
-            words.append(self._heard(self._script[levels[start] - 1], start, end))
+            words.append(self._heard(self._script[levels[start] - 1], start, end, self._stray(start, levels.size)))
         return words
 
-    def _heard(self, word: ScriptedWord, start: int, end: int) -> SpokenWord:
+    def _stray(self, start: int, length: int) -> float:
+        share = crc32(f"{start} {length}".encode()) / 2**32
+        return self._drift_s * (2 * share - 1)
+
+    def _heard(self, word: ScriptedWord, start: int, end: int, stray_s: float) -> SpokenWord:
         is_whole = end - start >= samples_in(word.end_s - word.start_s) * 0.7
         return SpokenWord(
             text=f" {word.text if is_whole else word.text[: len(word.text) // 2]}",
-            start_s=start / SAMPLE_RATE_HZ,
-            end_s=end / SAMPLE_RATE_HZ,
+            start_s=max(0.0, start / SAMPLE_RATE_HZ + stray_s),
+            end_s=max(0.0, end / SAMPLE_RATE_HZ + stray_s),
         )
 
 

@@ -1,0 +1,106 @@
+"""Whose window comes next."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from vexa_events.errors import Unavailable
+from vexa_events.identity import Task
+from vexa_pool.engine.model import DecodeRequest
+from vexa_pool.engine.scheduler import Scheduler
+from vexa_pool.streaming.session import Due
+from vexa_pool.streaming.window import Purpose, Transcription, Window
+
+NOTHING = Transcription(words=(), language="en")
+
+
+class ALane:
+    """Has one window due until it is decoded."""
+
+    def __init__(self, staleness_s: float, *, encoder_s: float = 6.0, is_poison: bool = False) -> None:
+        self.staleness_s = staleness_s
+        self.encoder_s = encoder_s
+        self.is_poison = is_poison
+        self.is_due = True
+        self.faults: list[Exception] = []
+        self.applied = 0
+
+    def due(self) -> Due | None:
+        return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s) if self.is_due else None
+
+    def next_request(self) -> DecodeRequest:
+        self.is_due = False
+        window = Window(
+            purpose=Purpose.PARTIAL,
+            start=round(self.staleness_s * 10),
+            samples=np.full(4, float(self.is_poison), np.float32),
+            speech_s=1.0,
+            encoder_s=self.encoder_s,
+            wants_word_times=False,
+        )
+        return DecodeRequest(window=window, language="en", task=Task.TRANSCRIBE)
+
+    def apply(self, heard: Transcription) -> None:
+        self.applied += 1
+
+    def fail(self, error: Exception) -> None:
+        self.faults.append(error)
+
+
+class Recorder:
+    """A model that remembers what it was given together, and refuses poison."""
+
+    decode_batch = 4
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+
+    def check(self, language: str | None, task: Task) -> None: ...
+
+    def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
+        self.groups.append([request.window.start for request in requests])
+        if any(request.window.samples.any() for request in requests):
+            raise RuntimeError("cannot decode")
+        return [NOTHING] * len(requests)
+
+
+@asynccontextmanager
+async def running(model: Recorder, lanes: Sequence[ALane]) -> AsyncIterator[None]:
+    scheduler = Scheduler(model, threads=1)
+    for lane in lanes:
+        scheduler.add(lane)
+    task = asyncio.create_task(scheduler.run())
+    yield
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_the_stalest_stream_comes_first_with_others_of_its_length() -> None:
+    """Windows of another length would have to be padded; they wait for their own turn."""
+    model = Recorder()
+    lanes = [ALane(1.0), ALane(3.0), ALane(2.0, encoder_s=12.0)]
+
+    async with running(model, lanes):
+        await eventually(lambda: all(lane.applied for lane in lanes))
+
+    assert model.groups == [[30, 10], [20]]
+
+
+async def test_one_stream_that_the_model_cannot_take_does_not_harm_the_rest() -> None:
+    """A fault ends the stream whose window it was; its neighbours are decoded again."""
+    model = Recorder()
+    good, bad = ALane(2.0), ALane(1.0, is_poison=True)
+
+    async with running(model, [good, bad]):
+        await eventually(lambda: bool(good.applied and bad.faults))
+
+    assert isinstance(bad.faults[0], Unavailable)
+    assert good.faults == []
