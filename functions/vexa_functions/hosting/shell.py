@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from vexa_events.logs import configure_logging
 from vexa_functions.hosting.function import Function
-from vexa_functions.hosting.logs import configure_logging
 
 
 def shell(
@@ -27,7 +27,7 @@ def shell(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        configure_logging(function().log_level)
+        configure_logging(function().log_level, quiet=("httpx", "httpcore", "uvicorn.access"))
         yield
         await function().aclose()
 

@@ -1,13 +1,15 @@
-"""JSON lines on standard output; context bound at the door goes into every line."""
+"""The log line of every process: one JSON object, with the facts that the door bound."""
 
 import json
 import logging
 import sys
+from collections.abc import Collection
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-context: ContextVar[dict[str, str | int]] = ContextVar("log_context", default={})  # noqa: B039 - never mutated
+context: ContextVar[dict[str, str | int]] = ContextVar("log_context", default={})  # noqa: B039 - replaced, never changed
+"""Facts that go into every line of a task, such as stream_uid."""
 
 
 class JsonLines(logging.Formatter):
@@ -27,10 +29,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure_logging(level: str) -> None:
-    """Send every record of the process through one handler; call once, at its start."""
+def configure_logging(level: str, *, quiet: Collection[str] = ()) -> None:
+    """Send every record through one handler, of `quiet` loggers only warnings; call once, as the process starts."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for server in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(server).handlers.clear()
+        logging.getLogger(server).propagate = True
+    for name in quiet:
+        logging.getLogger(name).setLevel(logging.WARNING)
