@@ -6,6 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from vexa_local.errors import StartFailed
 from vexa_local.leftovers import command_of, stop_and_wait
 from vexa_local.packages import postgres_program
@@ -119,5 +121,5 @@ class PostgresServer:
             return
         pid = int(lock.read_text().split("\n", 1)[0])
         if "postgres" in command_of(pid) and str(self.data_dir) in command_of(pid):
-            stop_and_wait(pid, self.stop_signal, timeout_s=_STOP_TIMEOUT_S)
+            stop_and_wait(psutil.Process(pid), self.stop_signal, timeout_s=_STOP_TIMEOUT_S)
         lock.unlink(missing_ok=True)

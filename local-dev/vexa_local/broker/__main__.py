@@ -1,0 +1,55 @@
+"""Runs the local Broker: `python -m vexa_local.broker`."""
+
+import asyncio
+import logging
+import os
+import sys
+
+import uvicorn
+from redis.exceptions import RedisError
+
+from vexa_events.errors import VexaError
+from vexa_events.logs import configure_logging
+from vexa_local.broker.app import build
+from vexa_local.broker.manifests import Directory, load_resources
+from vexa_local.broker.resources import Resources
+from vexa_local.broker.settings import BrokerSettings
+from vexa_local.broker.work import open_deps, work
+
+logger = logging.getLogger("vexa_local.broker")
+
+
+def main() -> int:
+    """Serve until told to stop; return the exit status."""
+    try:
+        settings = BrokerSettings.from_env(os.environ)
+        configure_logging(settings.log_level)
+        resources = read_manifests(settings)
+        asyncio.run(serve(settings, resources))
+    except (VexaError, RedisError) as exc:
+        sys.stderr.write(f"broker: {exc}\n")
+        return 1
+    return 0
+
+
+def read_manifests(settings: BrokerSettings) -> Resources:
+    """Read the manifests with the names that the settings resolve."""
+    service_urls = {name: str(url) for name, url in settings.service_urls.items()}
+    broker_url = f"http://{settings.host}:{settings.port}"
+    return load_resources(settings.knative_dir, Directory(service_urls=service_urls, broker_url=broker_url))
+
+
+async def serve(settings: BrokerSettings, resources: Resources) -> None:
+    """Answer and work side by side; a fault in either ends both, and the process."""
+    async with open_deps(resources, redis_url=str(settings.redis_url)) as deps, asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(work(deps))
+        config = uvicorn.Config(
+            build(deps), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="off"
+        )
+        logger.info("broker serves", extra={"port": settings.port, "triggers": len(resources.triggers)})
+        await uvicorn.Server(config).serve()
+        working.cancel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

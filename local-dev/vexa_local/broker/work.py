@@ -1,0 +1,98 @@
+"""Everything a Broker process does besides answering requests: delivering, trimming, pinging."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from vexa_local.broker.dispatcher import Dispatcher, Tally
+from vexa_local.broker.journal import Journal
+from vexa_local.broker.pinger import ping_forever
+from vexa_local.broker.resources import BrokerName, Resources, Trigger
+from vexa_local.broker.sender import Sender
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_S = 1.0
+"""Pause before work goes on after Valkey failed."""
+TRIM_EVERY_S = 5.0
+_VALKEY_TIMEOUT_S = 5.0
+"""For each command; longer than a read blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """What the door and the work share."""
+
+    resources: Resources
+    journals: Mapping[BrokerName, Journal]
+    sender: Sender
+    tallies: Mapping[str, Tally]
+    """By Trigger name."""
+
+
+@asynccontextmanager
+async def open_deps(resources: Resources, *, redis_url: str) -> AsyncIterator[Deps]:
+    """Open the connections, and the group of every Trigger before the first event is accepted."""
+    async with AsyncExitStack() as stack:
+        valkey = redis.Redis.from_url(
+            redis_url, socket_timeout=_VALKEY_TIMEOUT_S, socket_connect_timeout=_VALKEY_TIMEOUT_S
+        )
+        stack.push_async_callback(valkey.aclose)
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, trust_env=False))  # noqa: S113 - the sender bounds each delivery
+        deps = Deps(
+            resources=resources,
+            journals={broker: Journal(valkey, broker) for broker in resources.brokers},
+            sender=Sender(client),
+            tallies={trigger.name: Tally() for trigger in resources.triggers},
+        )
+        for broker, journal in deps.journals.items():
+            await journal.open_groups(_names(resources.triggers_of(broker)))
+        yield deps
+
+
+async def work(deps: Deps, *, trim_every_s: float = TRIM_EVERY_S) -> None:
+    """Deliver, trim and ping until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        for trigger in deps.resources.triggers:
+            tasks.create_task(_dispatch_forever(trigger, deps))
+        for journal in deps.journals.values():
+            tasks.create_task(_trim_forever(journal, trim_every_s))
+        for source in deps.resources.pings:
+            tasks.create_task(ping_forever(source, deps.sender))
+
+
+async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
+    """Start over from what is unfinished whenever Valkey fails: there is one way to recover."""
+    journal = deps.journals[trigger.broker]
+    names = _names(deps.resources.triggers_of(trigger.broker))
+    tally = deps.tallies[trigger.name]
+    while True:
+        try:
+            await Dispatcher(trigger, journal, deps.sender, tally).run()
+        except* RedisError:
+            tally.note("restarted")
+            logger.warning("delivery starts over", exc_info=True, extra={"trigger": trigger.name})
+        await asyncio.sleep(_AGAIN_S)
+        try:
+            await journal.open_groups(names)
+        except RedisError:
+            logger.warning("valkey does not answer", extra={"trigger": trigger.name})
+
+
+async def _trim_forever(journal: Journal, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await journal.trim()
+        except RedisError:
+            logger.warning("journal not trimmed", exc_info=True)
+
+
+def _names(triggers: Iterable[Trigger]) -> tuple[str, ...]:
+    return tuple(trigger.name for trigger in triggers)
