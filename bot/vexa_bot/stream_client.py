@@ -29,6 +29,9 @@ class Link(Protocol):
     async def receive(self) -> str | bytes:
         """Wait for a message, or raise ConnectionLost."""
 
+    async def watch(self) -> None:
+        """Raise ConnectionLost once the other side shows no life."""
+
 
 class Retuned(VexaError):
     """The model is to do something else from here on."""
@@ -111,9 +114,10 @@ class StreamClient:
             await self._greet(link, talk)
             logger.info("epoch begun", extra=self._facts(opened))
             async with asyncio.TaskGroup() as group:
-                listener = group.create_task(self._listen(link, talk))
+                others = (group.create_task(self._listen(link, talk)), group.create_task(link.watch()))
                 await self._say(link, talk)
-                listener.cancel()
+                for task in others:
+                    task.cancel()
 
     async def _greet(self, link: Link, talk: EpochTalk) -> None:
         try:

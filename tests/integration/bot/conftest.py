@@ -53,7 +53,7 @@ class Connection:
     """One accepted connection and all that came over it."""
 
     hello: Hello
-    socket: ServerConnection
+    link: ServerConnection
     pieces: list[bytes | Gap] = field(default_factory=list)
     position_ms: int = 0
     has_ended: bool = False
@@ -92,6 +92,9 @@ class PoolTwin:
         self.stored_ms: dict[str, int] = defaultdict(int)
         self.stores_until_ms: float = math.inf
         self.port = 0
+        self.ping_s: float | None = None
+        self.receive_bytes = 0
+        """The kernel takes about this much that the pool does not read; 0 leaves it to the kernel."""
         self._server: Server | None = None
 
     @property
@@ -99,10 +102,19 @@ class PoolTwin:
         return f"ws://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        if self.receive_bytes:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_bytes)
         self._server = await serve(
-            self._carry, "127.0.0.1", self.port, process_request=self._at_the_door, close_timeout=1, max_size=2**24
+            self._carry,
+            sock=listener,
+            process_request=self._at_the_door,
+            close_timeout=1,
+            max_size=2**24,
+            ping_interval=self.ping_s,
+            ping_timeout=None,
         )
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        self.port = listener.getsockname()[1]
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -113,7 +125,7 @@ class PoolTwin:
     def cut(self) -> None:
         """Lose every connection without a word."""
         for connection in self.connections:
-            connection.socket.transport.abort()
+            connection.link.transport.abort()
 
     def of(self, stream_uid: str) -> list[Connection]:
         return [connection for connection in self.connections if connection.binding.stream_uid == stream_uid]
@@ -121,7 +133,7 @@ class PoolTwin:
     async def acknowledge(self, connection: Connection, until_ms: int) -> None:
         uid = connection.binding.stream_uid
         self.stored_ms[uid] = max(self.stored_ms[uid], until_ms)
-        await connection.socket.send(server_stored(uid, self.stored_ms[uid] / 1_000))
+        await connection.link.send(server_stored(uid, self.stored_ms[uid] / 1_000))
 
     def _at_the_door(self, _: ServerConnection, __: Handshake) -> HandshakeAnswer | None:
         if self.answers and isinstance(self.answers[0], HTTPStatus):
@@ -131,18 +143,18 @@ class PoolTwin:
             return HandshakeAnswer(status.value, status.phrase, Headers())
         return None
 
-    async def _carry(self, socket: ServerConnection) -> None:
+    async def _carry(self, link: ServerConnection) -> None:
         try:
-            hello = parse_hello(await socket.recv())
+            hello = parse_hello(await link.recv())
             if self.answers:
                 self.refused += 1
-                await socket.send(str(self.answers.popleft()))
+                await link.send(str(self.answers.popleft()))
                 return
-            connection = Connection(hello, socket)
+            connection = Connection(hello, link)
             connection.position_ms = round(connection.binding.audio_from_s * 1_000)
-            await socket.send(server_ready(hello.uid))
+            await link.send(server_ready(hello.uid))
             self.connections.append(connection)
-            async for frame in socket:
+            async for frame in link:
                 await self._hear(connection, frame)
         except ConnectionClosed:
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from http import HTTPStatus
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 UID = "session.1"
 TEN_SECONDS = random.Random(7).randbytes(10_000 * BYTES_PER_MS)
+TWO_MINUTES = TEN_SECONDS * 12
+"""More than the kernel takes for a worker that does not read."""
 
 
 class _Stream:
@@ -66,8 +69,8 @@ def _backoff() -> Backoff:
 
 @pytest.fixture
 async def stream(pool: "PoolTwin", bots: "BotsTwin") -> AsyncIterator[_Stream]:
-    """A stream with room for twenty seconds, not yet started."""
-    buffer = ReplayBuffer(bytes_per_stream=20_000 * BYTES_PER_MS, max_bytes=20_000 * BYTES_PER_MS)
+    """A stream with room for 150 seconds, not yet started."""
+    buffer = ReplayBuffer(bytes_per_stream=150_000 * BYTES_PER_MS, max_bytes=150_000 * BYTES_PER_MS)
     async with httpx.AsyncClient(base_url=bots.url, trust_env=False) as http:
         calls = BotsClient(http, "session", new_backoff=_backoff, limit_s=10.0)
         client = StreamClient(
@@ -76,7 +79,7 @@ async def stream(pool: "PoolTwin", bots: "BotsTwin") -> AsyncIterator[_Stream]:
             tape=buffer.open(UID, start_ms=0),
             tuning=Tuning(language="en", task=Task.TRANSCRIBE),
             open_epoch=calls.open_epoch,
-            open_link=partial(open_link, pool.url, ping_s=0.1, pong_limit_s=0.3),
+            open_link=partial(open_link, pool.url, ping_s=0.1, silence_limit_s=0.5),
             backoff=_backoff(),
         )
         stream = _Stream(client, buffer)
@@ -172,6 +175,25 @@ async def test_the_same_refusal_again_and_again_is_final(stream: _Stream, pool: 
     assert len(bots.epochs) == SAME_REFUSALS
 
 
+async def test_refusals_with_a_welcome_between_them_are_not_one_row(
+    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """A worker that could not serve for a moment does not end the session."""
+    almost = [server_error(UID, "model is loading")] * (SAME_REFUSALS - 1)
+    pool.answers.extend(almost)
+    stream.start()
+    stream.hear(TEN_SECONDS[: 1_000 * BYTES_PER_MS])
+    await eventually(partial(stream.has_stored, 1_000))
+
+    pool.answers.extend(almost)
+    pool.cut()
+    stream.hear(TEN_SECONDS[1_000 * BYTES_PER_MS :])
+    await stream.finish()
+
+    assert pool.refused == 2 * len(almost)
+    assert len(pool.connections) == 2
+
+
 async def test_an_error_in_mid_stream_opens_a_new_epoch(
     stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
 ) -> None:
@@ -182,7 +204,7 @@ async def test_an_error_in_mid_stream_opens_a_new_epoch(
     await eventually(lambda: pool.connections and pool.connections[0].position_ms == 10_000)
 
     pool.stores_until_ms = 99_000
-    await pool.connections[0].socket.send(server_error(UID, "fenced by a newer epoch"))
+    await pool.connections[0].link.send(server_error(UID, "fenced by a newer epoch"))
     await stream.finish()
 
     assert pool.connections[1].binding.epoch == 2
@@ -190,17 +212,42 @@ async def test_an_error_in_mid_stream_opens_a_new_epoch(
 
 
 async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: "PoolTwin", eventually: "Eventually") -> None:
-    """A connection without pongs is no connection, even while it takes frames."""
+    """Even while the bot is still waiting for it to take a frame."""
+    await pool.stop()
+    pool.receive_bytes = 4_096
+    await pool.start()
     stream.start()
-    stream.hear(TEN_SECONDS[: 1_000 * BYTES_PER_MS])
-    await eventually(lambda: stream.tape.stored_ms == 1_000)
+    stream.hear(TWO_MINUTES[: 1_000 * BYTES_PER_MS])
+    await eventually(partial(stream.has_stored, 1_000))
 
-    pool.connections[0].socket.transport.pause_reading()
-    stream.hear(TEN_SECONDS[1_000 * BYTES_PER_MS :])
+    pool.connections[0].link.transport.pause_reading()
+    stream.hear(TWO_MINUTES[1_000 * BYTES_PER_MS :])
     await stream.finish()
 
     assert len(pool.connections) == 2
-    assert pool.connections[1].position_ms == 10_000
+    assert pool.connections[1].position_ms == 120_000
+
+
+async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(
+    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """Under load it lags, and leaving would make it begin anew."""
+    await pool.stop()
+    pool.ping_s, pool.receive_bytes = 0.05, 4_096
+    await pool.start()
+    stream.start()
+    stream.hear(TWO_MINUTES[: 1_000 * BYTES_PER_MS])
+    await eventually(partial(stream.has_stored, 1_000))
+
+    pool.connections[0].link.transport.pause_reading()
+    stream.hear(TWO_MINUTES[1_000 * BYTES_PER_MS :])
+    resume_at_s = time.monotonic() + 1.5
+    await eventually(lambda: time.monotonic() > resume_at_s)
+    pool.connections[0].link.transport.resume_reading()
+    await stream.finish()
+
+    (connection,) = pool.connections
+    assert connection.samples == TWO_MINUTES
 
 
 async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(
@@ -253,8 +300,8 @@ async def test_a_stream_whose_end_is_stored_before_capture_is_over_ends_without_
 
 
 async def test_audio_that_the_bound_cost_arrives_as_a_gap_that_says_so(stream: _Stream, pool: "PoolTwin") -> None:
-    """Thirty seconds into room for twenty, while the pool is full."""
-    for _ in range(3):
+    """160 seconds into room for 150, before there is a worker."""
+    for _ in range(16):
         stream.hear(TEN_SECONDS)
     stream.start()
 
@@ -262,7 +309,7 @@ async def test_audio_that_the_bound_cost_arrives_as_a_gap_that_says_so(stream: _
 
     (connection,) = pool.connections
     assert connection.gaps == [Gap(from_s=0.0, until_s=10.0, reason=MissingReason.BOT_BUFFER_FULL)]
-    assert connection.samples == TEN_SECONDS * 2
+    assert connection.samples == TEN_SECONDS * 15
     assert stream.buffer.dropped_ms == 10_000
 
 

@@ -150,7 +150,8 @@ async def test_a_name_is_reported_once_the_stream_is_known_and_a_better_one_with
     scene.find("a")
     scene.learn("a", "Somebody")
     scene.learn("a", "Ann")
-    await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
     assert not scene.reports.attributions
 
     scene.streams.finish()
