@@ -77,6 +77,18 @@ def test_what_is_stored_is_dropped() -> None:
     assert not pending.acknowledge(StoredMark(epoch=2, until_s=2.0))
 
 
+def test_after_a_loss_the_next_one_that_is_late_is_repeated_at_once() -> None:
+    """A sink that lost many events is given them again as fast as each is stored."""
+    pending = holding(a_batch(0), a_batch(1))
+    sent(pending, 0.0)
+    sent(pending, 0.0)
+    assert sent(pending, 10.0) == 0
+
+    pending.acknowledge(StoredMark(epoch=2, until_s=1.0))
+
+    assert sent(pending, 10.5) == 1
+
+
 def test_a_newer_epoch_drops_everything() -> None:
     """Another connection carries the stream now; this one's text must not appear."""
     pending = holding(a_batch(0))
