@@ -14,6 +14,8 @@ _UID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain half a character (a lone surrogate)")
     return text
 
 

@@ -54,11 +54,16 @@ async def read_model(request: Request, model: type[M], *, empty: M | None = None
     if not body and empty is not None:
         return empty
     try:
-        return model.model_validate(json.loads(body))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
-        raise InvalidMessage(f"body is not JSON: {exc}") from exc
+        return model.model_validate(json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant))
     except ValidationError as exc:
         raise InvalidMessage(faults(exc)) from exc
+    except (ValueError, RecursionError) as exc:
+        raise InvalidMessage(f"body is not JSON: {exc}") from exc
+
+
+def answer(model: BaseModel, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer a model as JSON."""
+    return Response(model.model_dump_json(), status, headers=headers, media_type="application/json")
 
 
 def answer_errors() -> dict[Any, ExceptionHandler]:
@@ -69,9 +74,24 @@ def answer_errors() -> dict[Any, ExceptionHandler]:
 def _on_vexa_error(_: Request, exc: Exception) -> Response:
     status = next(STATUS_BY_ERROR[kind] for kind in type(exc).__mro__ if kind in STATUS_BY_ERROR)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
-    return JSONResponse({"detail": str(exc)}, status, headers=headers)
+    detail = str(exc).encode("utf-8", "backslashreplace").decode()
+    return JSONResponse({"detail": detail}, status, headers=headers)
 
 
 def _on_http_error(_: Request, exc: Exception) -> Response:
     status, detail = (exc.status_code, exc.detail) if isinstance(exc, HTTPException) else (500, "Internal error")
     return JSONResponse({"detail": detail}, status)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object; two readers of a name that is given twice might see different values."""
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidMessage(f"{twice[:100]!r}: is given twice")
+    return built
+
+
+def _refuse_constant(name: str) -> Any:
+    raise InvalidMessage(f"body is not JSON: {name}")

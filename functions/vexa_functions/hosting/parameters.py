@@ -1,10 +1,13 @@
-"""Numbers from paths and query strings, checked."""
+"""Numbers and texts from paths and query strings, checked."""
+
+from collections.abc import Collection
 
 from starlette.requests import Request
 
 from vexa_events.errors import InvalidMessage, NotFound
 
 _MAX_DIGITS = 18
+_MAX_TEXT = 255
 
 
 def row_id_in_path(request: Request, name: str = "id") -> int:
@@ -29,6 +32,40 @@ def number_in_query(request: Request, name: str, *, default: int, least: int = 0
     if not _is_number(text) or not least <= int(text) <= most:
         raise InvalidMessage(f"{name}: must be a whole number from {least} to {most}")
     return int(text)
+
+
+def text_in_path(request: Request, name: str) -> str:
+    """Read a bounded text from the path that Postgres can hold."""
+    text: str = request.path_params[name]
+    _check_text(name, text, most=_MAX_TEXT)
+    return text
+
+
+def text_in_query(request: Request, name: str, *, most: int = _MAX_TEXT) -> str | None:
+    """Read a bounded text from the query string, where it is given."""
+    text = request.query_params.get(name)
+    if text is not None:
+        _check_text(name, text, most=most)
+    return text
+
+
+def choice_in_query(request: Request, name: str, choices: Collection[str]) -> str | None:
+    """Read one of a closed set from the query string, where it is given."""
+    text = request.query_params.get(name)
+    if text is not None and text not in choices:
+        raise InvalidMessage(f"{name}: must be one of {', '.join(sorted(choices))}")
+    return text
+
+
+def _check_text(name: str, text: str, *, most: int) -> None:
+    if not 1 <= len(text) <= most:
+        raise InvalidMessage(f"{name}: must have 1 to {most} characters")
+    if "\x00" in text or not _is_unicode(text):
+        raise InvalidMessage(f"{name}: must not contain NUL or half a character")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_number(text: str) -> bool:
