@@ -39,14 +39,11 @@ class ReplayBuffer:
         tape = self._tapes[stream_uid] = Tape(start_ms)
         return tape
 
-    def append(self, stream_uid: str, from_ms: int, samples: bytes) -> int:
-        """Add audio to a tape; return how many unstored milliseconds the bound cost, over all tapes."""
+    def append(self, stream_uid: str, from_ms: int, samples: bytes) -> None:
+        """Add audio to a tape, and give up what is over the bound."""
         self._tapes[stream_uid].append(from_ms, samples)
-        lost_ms = 0
         while self.size_bytes > self.bound_bytes:
-            lost_ms += self._tape_with_oldest_audio().drop_oldest()
-        self.dropped_ms += lost_ms
-        return lost_ms
+            self.dropped_ms += self._tape_with_oldest_audio().drop_oldest()
 
     def _tape_with_oldest_audio(self) -> Tape:
         ages = ((tape.oldest_audio_ms, uid) for uid, tape in self._tapes.items())

@@ -143,8 +143,8 @@ class Session:
         self._streams.abandon()
 
     async def _conclude(self, last: BotStatus, ending: Ending) -> None:
-        facts = {"reason": ending.reason, "unstored_s": self._streams.unstored_s(), **self._streams.losses()}
-        logger.info("session over", extra=facts)
+        left = {"unstored_s": self._streams.unstored_s(), "dropped_s": self._streams.dropped_s()}
+        logger.info("session over", extra={"reason": ending.reason, **left})
         try:
             async with self._parts.patience.bounded():
                 await self._enter(last, ending.reason, evidence=self._evidence(ending))

@@ -86,9 +86,9 @@ class Streams:
         """Tell how much the database lacks, over all streams."""
         return to_s(sum(tape.end_ms - tape.stored_ms for tape in self._buffer.tapes.values() if not tape.is_settled))
 
-    def losses(self) -> dict[str, float]:
-        """Count what was given up for want of room, in seconds over all streams."""
-        return {"dropped_s": to_s(self._buffer.dropped_ms)}
+    def dropped_s(self) -> float:
+        """Tell how much was given up for want of room before it was stored, over all streams."""
+        return to_s(self._buffer.dropped_ms)
 
     def _found(self, fact: StreamFound, spawn: Spawn) -> None:
         number = len(self._buffer.tapes) + 1
@@ -108,8 +108,7 @@ class Streams:
     ) -> None:
         match fact:
             case AudioHeard():
-                self._buffer.append(client.identity.stream_uid, fact.from_ms, fact.samples)
-                client.wake()
+                self._append(client, fact)
             case AudioMissed():
                 client.tape.skip(fact.until_ms, fact.reason)
                 client.wake()
@@ -118,6 +117,13 @@ class Streams:
             case SpeakerLearnt():
                 client.speaker = fact.speaker
                 self._attributions.add(spawn(self._attribute(client, fact)))
+
+    def _append(self, client: StreamClient, fact: AudioHeard) -> None:
+        was_whole = self._buffer.dropped_ms == 0
+        self._buffer.append(client.identity.stream_uid, fact.from_ms, fact.samples)
+        if was_whole and self._buffer.dropped_ms:
+            logger.warning("replay buffer full, unstored audio is given up", extra={"bytes": self._buffer.size_bytes})
+        client.wake()
 
     async def _carry(self, client: StreamClient) -> None:
         try:
