@@ -1,20 +1,24 @@
-"""What a user's key may be limited to."""
+"""What an API key may allow; the gateway checks it before it forwards."""
 
 from collections.abc import Collection
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """One permission of a key."""
+    """One thing that a key may allow."""
 
     USER = "user"
-    """Every call of a user; what a key has that was made without naming scopes."""
+    """Everything that a user can do; what a key gets when nothing else was asked for."""
     READ = "read"
-    """Meetings, transcripts, search and the live feed; changes nothing."""
+    """Meetings, transcripts, the live feed, the state of bots."""
     BOTS = "bots"
-    """Starting, stopping, configuring and listing bots."""
+    """Starting, stopping and reconfiguring bots."""
+    MEETINGS = "meetings"
+    """Changing and deleting meetings."""
+    WEBHOOKS = "webhooks"
+    """The user's webhook and its deliveries."""
 
 
-def allows(granted: Collection[str], needed: str | None) -> bool:
-    """Tell whether a key with these scopes may make a call that needs one."""
-    return needed is None or needed in granted or Scope.USER in granted
+def allows(granted: Collection[str], wanted: str | None) -> bool:
+    """Tell whether a key may do it; None stands for what only a key for everything may do."""
+    return Scope.USER in granted or (wanted is not None and wanted in granted)

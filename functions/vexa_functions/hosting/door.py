@@ -79,8 +79,9 @@ def _on_vexa_error(_: Request, exc: Exception) -> Response:
 
 
 def _on_http_error(_: Request, exc: Exception) -> Response:
-    status, detail = (exc.status_code, exc.detail) if isinstance(exc, HTTPException) else (500, "Internal error")
-    return JSONResponse({"detail": detail}, status)
+    if not isinstance(exc, HTTPException):
+        return JSONResponse({"detail": "Internal error"}, 500)
+    return JSONResponse({"detail": exc.detail}, exc.status_code, headers=exc.headers)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Operation:
     summary: str
     caller: Caller
     scope: str | None = None
-    """What a user's key must allow; None where any valid key will do."""
+    """One of auth.scopes; None where only a key for everything will do."""
     parameters: tuple[Parameter, ...] = ()
     body: type[BaseModel] | None = None
     body_is_optional: bool = False
