@@ -7,12 +7,13 @@ import sys
 
 from vexa_bot.app import attend
 from vexa_bot.bots_client import SessionRejected
-from vexa_bot.logs import configure_logging
 from vexa_bot.settings import BotSettings
 from vexa_events.errors import Conflict, InvalidMessage, Overloaded, Unavailable
 from vexa_events.identity import BotStatus
+from vexa_events.logs import configure_logging, context
 
 logger = logging.getLogger("vexa_bot")
+CHATTY = ("httpx", "httpcore", "libav", "websockets")
 
 
 def main() -> int:
@@ -20,11 +21,11 @@ def main() -> int:
     try:
         settings = BotSettings.from_env(os.environ)
     except InvalidMessage as exc:
-        configure_logging("INFO", {})
+        configure_logging("INFO")
         logger.error("settings refused", extra={"faults": str(exc)})  # noqa: TRY400 - the faults say it all
         return 1
-    order = settings.order
-    configure_logging(settings.log_level, {"session_uid": order.session_uid, "meeting_id": order.meeting_id})
+    configure_logging(settings.log_level, quiet=CHATTY)
+    context.set({"session_uid": settings.order.session_uid, "meeting_id": settings.order.meeting_id})
     return _run(settings)
 
 
