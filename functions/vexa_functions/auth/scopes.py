@@ -1,24 +1,20 @@
-"""What an API key may allow; the gateway checks it before it forwards."""
+"""What a user's key may be limited to."""
 
 from collections.abc import Collection
 from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """One thing that a key may allow."""
+    """One permission of a key."""
 
     USER = "user"
-    """Everything that a user can do; what a key gets when nothing else was asked for."""
+    """Every call of a user; what a key has that was made without naming scopes."""
     READ = "read"
-    """Meetings, transcripts, the live feed, the state of bots."""
+    """Meetings, transcripts, search and the live feed; changes nothing."""
     BOTS = "bots"
-    """Starting, stopping and reconfiguring bots."""
-    MEETINGS = "meetings"
-    """Changing and deleting meetings."""
-    WEBHOOKS = "webhooks"
-    """The user's webhook and its deliveries."""
+    """Starting, stopping, configuring and listing bots."""
 
 
-def allows(granted: Collection[str], wanted: str | None) -> bool:
-    """Tell whether a key may do it; None stands for what only a key for everything may do."""
-    return Scope.USER in granted or (wanted is not None and wanted in granted)
+def allows(granted: Collection[str], needed: str | None) -> bool:
+    """Tell whether a key may make a call; None is for what only a key without limits may do."""
+    return Scope.USER in granted or (needed is not None and needed in granted)
