@@ -49,7 +49,7 @@ class MeetingAnswer(Answer):
     updated_at: datetime
 
     @classmethod
-    def of(cls, meeting: Meeting, **more: Any) -> Self:
+    def of(cls, meeting: Meeting, /, **more: Any) -> Self:
         """Spell a stored meeting; `more` holds what a model that goes further adds."""
         return cls(
             id=meeting.id,

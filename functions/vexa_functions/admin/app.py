@@ -1,75 +1,74 @@
-"""The admin function: users and tokens, under the administrator's key."""
+"""The admin function: users, tokens and statistics, under the administrator's key."""
 
 import os
 from functools import cache
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
-from vexa_events.errors import InvalidMessage
 from vexa_functions.admin import service
+from vexa_functions.admin.answers import NewTokenAnswer, StatsAnswer, TokensAnswer, UsersAnswer
 from vexa_functions.admin.requests import TokenRequest, UserChange, UserRequest
 from vexa_functions.admin.settings import AdminSettings
+from vexa_functions.answers import UserAnswer
 from vexa_functions.auth.admin_key import check_admin_key
-from vexa_functions.hosting.door import answer_errors, read_model
+from vexa_functions.hosting.door import answer, answer_errors, read_model
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
-from vexa_functions.hosting.parameters import number_in_query, row_id_in_path
+from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
+from vexa_functions.hosting.parameters import number_in_query, row_id_in_path, text_in_path
 from vexa_functions.store.tables import Store, open_store
+
+MAX_EMAIL = 320
+MAX_SKIP = 2**31
+MAX_LIMIT = 1000
 
 
 async def post_user(request: Request) -> Response:
     """POST /admin/users"""
     store = await _admin_call(request)
     user, is_new = await service.find_or_create_user(store, await read_model(request, UserRequest))
-    return JSONResponse(user, 201 if is_new else 200)
+    return answer(user, 201 if is_new else 200)
 
 
 async def get_users(request: Request) -> Response:
     """GET /admin/users?skip=0&limit=100"""
     store = await _admin_call(request)
-    skip, limit = (
-        number_in_query(request, "skip", default=0, most=2**31),
-        number_in_query(request, "limit", default=100, most=1000),
-    )
-    return JSONResponse(await service.list_users(store, skip=skip, limit=limit))
+    skip, limit = _page(request)
+    return answer(UsersAnswer(await service.list_users(store, skip=skip, limit=limit)))
 
 
 async def get_user(request: Request) -> Response:
     """GET /admin/users/{id}"""
     store = await _admin_call(request)
-    return JSONResponse(await service.user_by_id(store, row_id_in_path(request)))
+    return answer(await service.user_by_id(store, row_id_in_path(request)))
 
 
 async def get_user_by_email(request: Request) -> Response:
     """GET /admin/users/email/{email}"""
     store = await _admin_call(request)
-    email = request.path_params["email"]
-    if "\x00" in email:
-        raise InvalidMessage("email: must not contain a NUL character")
-    return JSONResponse(await service.user_by_email(store, email))
+    return answer(await service.user_by_email(store, text_in_path(request, "email", most=MAX_EMAIL)))
 
 
 async def patch_user(request: Request) -> Response:
     """PATCH /admin/users/{id}"""
     store = await _admin_call(request)
     change = await read_model(request, UserChange)
-    return JSONResponse(await service.change_user(store, row_id_in_path(request), change))
+    return answer(await service.change_user(store, row_id_in_path(request), change))
 
 
 async def post_token(request: Request) -> Response:
     """POST /admin/users/{id}/tokens; the body may be empty"""
     store = await _admin_call(request)
     wanted = await read_model(request, TokenRequest, empty=TokenRequest())
-    return JSONResponse(await service.create_token(store, row_id_in_path(request), wanted), 201)
+    return answer(await service.create_token(store, row_id_in_path(request), wanted), 201)
 
 
 async def get_tokens(request: Request) -> Response:
     """GET /admin/users/{id}/tokens"""
     store = await _admin_call(request)
-    return JSONResponse(await service.list_tokens(store, row_id_in_path(request)))
+    return answer(TokensAnswer(await service.list_tokens(store, row_id_in_path(request))))
 
 
 async def delete_token(request: Request) -> Response:
@@ -79,22 +78,118 @@ async def delete_token(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def get_stats(request: Request) -> Response:
+    """GET /admin/stats/meetings-users?skip=0&limit=100"""
+    store = await _admin_call(request)
+    skip, limit = _page(request)
+    return answer(await service.meetings_with_users(store, skip=skip, limit=limit))
+
+
+ADMIN = Caller.ADMINISTRATOR
+PAGE = (
+    Parameter(
+        name="skip",
+        meaning="How many to leave out.",
+        schema={"type": "integer", "minimum": 0, "maximum": MAX_SKIP, "default": 0},
+    ),
+    Parameter(
+        name="limit",
+        meaning="How many to answer at most.",
+        schema={"type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": 100},
+    ),
+)
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/admin/users",
+        handler=post_user,
+        summary="Find a user by e-mail, or create one",
+        caller=ADMIN,
+        body=UserRequest,
+        answers={201: UserAnswer, 200: UserAnswer},
+    ),
+    Operation(
+        method="GET",
+        path="/admin/users",
+        handler=get_users,
+        summary="List users",
+        caller=ADMIN,
+        parameters=PAGE,
+        answers={200: UsersAnswer},
+    ),
+    Operation(
+        method="GET",
+        path="/admin/users/email/{email:path}",
+        handler=get_user_by_email,
+        summary="Find a user by e-mail",
+        caller=ADMIN,
+        answers={200: UserAnswer},
+        errors=(404, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/admin/users/{id}",
+        handler=get_user,
+        summary="Find a user",
+        caller=ADMIN,
+        answers={200: UserAnswer},
+        errors=(404,),
+    ),
+    Operation(
+        method="PATCH",
+        path="/admin/users/{id}",
+        handler=patch_user,
+        summary="Change a user",
+        caller=ADMIN,
+        body=UserChange,
+        answers={200: UserAnswer},
+        errors=(404,),
+    ),
+    Operation(
+        method="POST",
+        path="/admin/users/{id}/tokens",
+        handler=post_token,
+        summary="Make a token; its key is in this answer and nowhere else",
+        caller=ADMIN,
+        body=TokenRequest,
+        body_is_optional=True,
+        answers={201: NewTokenAnswer},
+        errors=(404,),
+    ),
+    Operation(
+        method="GET",
+        path="/admin/users/{id}/tokens",
+        handler=get_tokens,
+        summary="List a user's tokens",
+        caller=ADMIN,
+        answers={200: TokensAnswer},
+        errors=(404,),
+    ),
+    Operation(
+        method="DELETE",
+        path="/admin/tokens/{id}",
+        handler=delete_token,
+        summary="Revoke a token",
+        caller=ADMIN,
+        answers={204: None},
+        errors=(404,),
+    ),
+    Operation(
+        method="GET",
+        path="/admin/stats/meetings-users",
+        handler=get_stats,
+        summary="Page through everybody's meetings and whose they are",
+        caller=ADMIN,
+        parameters=PAGE,
+        answers={200: StatsAnswer},
+    ),
+)
+
+
 def build(settings: AdminSettings) -> Function:
     """Put the function together; nothing is opened yet."""
     store = Lazy(lambda: open_store(str(settings.database_url), max_connections=settings.max_connections))
-    app = Starlette(
-        routes=[
-            Route("/admin/users", post_user, methods=["POST"]),
-            Route("/admin/users", get_users, methods=["GET"]),
-            Route("/admin/users/email/{email:path}", get_user_by_email, methods=["GET"]),
-            Route("/admin/users/{id}", get_user, methods=["GET"]),
-            Route("/admin/users/{id}", patch_user, methods=["PATCH"]),
-            Route("/admin/users/{id}/tokens", post_token, methods=["POST"]),
-            Route("/admin/users/{id}/tokens", get_tokens, methods=["GET"]),
-            Route("/admin/tokens/{id}", delete_token, methods=["DELETE"]),
-        ],
-        exception_handlers=answer_errors(),
-    )
+    app = Starlette(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
     app.state.store = store
     app.state.admin_key = settings.admin_api_key.get_secret_value()
     return Function(app=app, log_level=settings.log_level, aclose=store.aclose)
@@ -110,3 +205,10 @@ async def _admin_call(request: Request) -> Store:
     check_admin_key(request, key=request.app.state.admin_key)
     store: Store = await request.app.state.store.get()
     return store
+
+
+def _page(request: Request) -> tuple[int, int]:
+    return (
+        number_in_query(request, "skip", default=0, most=MAX_SKIP),
+        number_in_query(request, "limit", default=100, most=MAX_LIMIT),
+    )

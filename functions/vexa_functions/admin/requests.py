@@ -1,14 +1,23 @@
 """The bodies that administrators send."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from vexa_events.fields import Name
+from vexa_events.fields import Name, Text
+from vexa_functions.auth.scopes import Scope
 
-EMAIL = r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,255}$"
+EMAIL = r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}$"
 Bots = Annotated[int, Field(ge=0, le=10_000)]
 """0 means unlimited."""
+ImageUrl = Annotated[Text, StringConstraints(min_length=1, max_length=2_048)]
+
+
+def _to_come(moment: datetime) -> datetime:
+    if moment <= datetime.now(UTC):
+        raise ValueError("must lie in the future")
+    return moment
 
 
 class _Body(BaseModel):
@@ -16,24 +25,26 @@ class _Body(BaseModel):
 
 
 class UserRequest(_Body):
-    """POST /admin/users"""
+    """A person who may send bots; found by e-mail where there is one."""
 
-    email: Annotated[str, StringConstraints(pattern=EMAIL, max_length=320)]
+    email: Annotated[Text, StringConstraints(pattern=EMAIL, max_length=320)]
     name: Name | None = None
-    image_url: Name | None = None
+    image_url: ImageUrl | None = None
     max_concurrent_bots: Bots | None = None
+    """0 means unlimited; a new user who is given no number gets 1."""
 
 
 class UserChange(_Body):
-    """PATCH /admin/users/{id}; only fields that are present change."""
+    """What is to change; absent fields stay."""
 
     name: Name | None = None
-    image_url: Name | None = None
+    image_url: ImageUrl | None = None
     max_concurrent_bots: Bots | None = None
 
 
 class TokenRequest(_Body):
-    """POST /admin/users/{id}/tokens; an empty body is a valid one."""
+    """What the new token may do, and until when; an empty body makes one for every call of a user."""
 
     name: Name | None = None
-    expires_at: AwareDatetime | None = None
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope))] = (Scope.USER,)
+    expires_at: Annotated[AwareDatetime, AfterValidator(_to_come)] | None = None

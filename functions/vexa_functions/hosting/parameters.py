@@ -34,10 +34,10 @@ def number_in_query(request: Request, name: str, *, default: int, least: int = 0
     return int(text)
 
 
-def text_in_path(request: Request, name: str) -> str:
+def text_in_path(request: Request, name: str, *, most: int = _MAX_TEXT) -> str:
     """Read a bounded text from the path that Postgres can hold."""
     text: str = request.path_params[name]
-    _check_text(name, text, most=_MAX_TEXT)
+    _check_text(name, text, most=most)
     return text
 
 

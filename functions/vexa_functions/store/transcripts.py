@@ -2,27 +2,74 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from vexa_events.identity import SessionUid, StreamUid
+from vexa_events.identity import MeetingId, SessionUid, StreamUid
 from vexa_functions.store.database import Connection
+
+MATCH_START, MATCH_END = "\x01", "\x02"
 
 _SPEAKERS = """
 LEFT JOIN LATERAL (
-    SELECT a.speaker, a.revision FROM attributions a
+    SELECT a.speaker, a.revision, a.at FROM attributions a
      WHERE a.stream_uid = st.stream_uid AND a.session_uid = st.session_uid
      ORDER BY a.revision DESC LIMIT 1
 ) best ON true
 """
+_SEGMENT_COLUMNS = """
+g.stream_uid, g.epoch, g.seq, g.start_s, g.end_s, g.text, g.language, g.doubts, g.created_at, s.session_uid,
+s.clock_zero_at, coalesce(g.speaker, best.speaker) AS speaker, coalesce(best.revision, 0) AS revision
+"""
 SEGMENTS = f"""
-SELECT g.stream_uid, g.epoch, g.seq, g.start_s, g.end_s, g.text, g.language, g.doubts, g.created_at, s.session_uid,
-       s.clock_zero_at, coalesce(g.speaker, best.speaker) AS speaker, coalesce(best.revision, 0) AS revision
+SELECT {_SEGMENT_COLUMNS}
   FROM sessions s
   JOIN streams st USING (session_uid)
   JOIN segments g USING (stream_uid)
   {_SPEAKERS}
  WHERE s.meeting_id = $1
+   AND ($2::timestamptz IS NULL OR g.created_at >= $2 OR best.at >= $2)
+   AND ($3::text IS NULL OR (s.requested_at, g.start_s, g.stream_uid, g.epoch, g.seq) > (
+       SELECT s3.requested_at, g3.start_s, g3.stream_uid, g3.epoch, g3.seq
+         FROM segments g3 JOIN streams st3 USING (stream_uid) JOIN sessions s3 USING (session_uid)
+        WHERE g3.stream_uid = $3 AND g3.epoch = $4 AND g3.seq = $5 AND s3.meeting_id = $1))
  ORDER BY s.requested_at, g.start_s, g.stream_uid, g.epoch, g.seq
+ LIMIT $6
 """  # noqa: S608 - our own join, no input
+_FOUND = f"""
+SELECT {_SEGMENT_COLUMNS}, m.id AS meeting_id, m.platform, m.native_meeting_id, m.data ->> 'name' AS meeting_name,
+       {{headline}} AS headline
+  FROM meetings m
+  JOIN sessions s ON s.meeting_id = m.id
+  JOIN streams st USING (session_uid)
+  JOIN segments g USING (stream_uid)
+  {_SPEAKERS}
+ WHERE m.user_id = $1 AND m.deleted_at IS NULL AND {{match}}
+ ORDER BY m.id DESC, g.start_s, g.stream_uid, g.epoch, g.seq
+ OFFSET $3 LIMIT $4
+"""  # noqa: S608
+_OPTIONS = f"'HighlightAll=true, StartSel={MATCH_START}, StopSel={MATCH_END}'"
+SEARCH_WORDS = _FOUND.format(
+    match="g.searchable @@ websearch_to_tsquery('simple', $2)",
+    headline=f"ts_headline('simple', g.text, websearch_to_tsquery('simple', $2), {_OPTIONS})",
+)
+SEARCH_CHARACTERS = _FOUND.format(
+    match="strpos(lower(g.text), lower($2)) > 0",
+    headline="NULL",
+)
+COUNT_SEGMENTS = """
+SELECT count(*) FROM sessions s JOIN streams st USING (session_uid) JOIN segments g USING (stream_uid)
+ WHERE s.meeting_id = $1
+"""
+WHO_AND_WHAT = f"""
+SELECT array_agg(DISTINCT coalesce(g.speaker, best.speaker))
+           FILTER (WHERE coalesce(g.speaker, best.speaker) IS NOT NULL) AS speakers,
+       array_agg(DISTINCT g.language) FILTER (WHERE g.language IS NOT NULL) AS languages
+  FROM sessions s
+  JOIN streams st USING (session_uid)
+  JOIN segments g USING (stream_uid)
+  {_SPEAKERS}
+ WHERE s.meeting_id = $1
+"""  # noqa: S608
 STREAMS = f"""
 SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.stored_until_s, st.captured_until_s,
        best.speaker, s.status, s.finalized_at
@@ -60,6 +107,28 @@ class StoredSegment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentKey:
+    """Which segment, within one meeting."""
+
+    stream_uid: str
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSegment:
+    """One segment that matches a search, and the meeting in which it was said."""
+
+    meeting_id: MeetingId
+    platform: str
+    native_meeting_id: str
+    meeting_name: str | None
+    segment: StoredSegment
+    headline: str | None
+    """The text with each match between MATCH_START and MATCH_END; None where the characters of the query match."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamExtent:
     """How far a stream was captured and stored."""
 
@@ -92,9 +161,43 @@ class Transcripts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def segments(self, meeting_id: int) -> list[StoredSegment]:
-        """List a meeting's segments in order of session and start."""
-        return [StoredSegment(**row) for row in await self._connection.fetch(SEGMENTS, meeting_id)]
+    async def segments(
+        self,
+        meeting_id: int,
+        *,
+        since: datetime | None = None,
+        after: SegmentKey | None = None,
+        limit: int | None = None,
+    ) -> list[StoredSegment]:
+        """
+        List a meeting's segments in order of session and start.
+
+        `since` keeps those stored, or given another speaker, at that time or
+        later; `after` those behind a segment, none when it is not of this
+        meeting.
+        """
+        key = (after.stream_uid, after.epoch, after.seq) if after else (None, None, None)
+        rows = await self._connection.fetch(SEGMENTS, meeting_id, since, *key, limit)
+        return [StoredSegment(**row) for row in rows]
+
+    async def count_segments(self, meeting_id: int) -> int:
+        """Count a meeting's segments."""
+        return int(await self._connection.fetchval(COUNT_SEGMENTS, meeting_id))
+
+    async def search_words(self, user_id: int, query: str, *, offset: int, limit: int) -> list[FoundSegment]:
+        """Find the segments of a user that have the words of a query, newest meeting first."""
+        rows = await self._connection.fetch(SEARCH_WORDS, user_id, query, offset, limit)
+        return [_found(row) for row in rows]
+
+    async def search_characters(self, user_id: int, query: str, *, offset: int, limit: int) -> list[FoundSegment]:
+        """Find the segments of a user that contain a query as it stands: not every script puts spaces between words."""
+        rows = await self._connection.fetch(SEARCH_CHARACTERS, user_id, query, offset, limit)
+        return [_found(row) for row in rows]
+
+    async def who_and_what(self, meeting_id: int) -> tuple[list[str], list[str]]:
+        """List who spoke in a meeting, and in which languages."""
+        row = await self._connection.fetchrow(WHO_AND_WHAT, meeting_id)
+        return row["speakers"] or [], row["languages"] or []
 
     async def streams(self, meeting_id: int) -> list[StreamExtent]:
         """List a meeting's streams with their speakers."""
@@ -103,3 +206,11 @@ class Transcripts:
     async def spans(self, meeting_id: int) -> list[StoredSpan]:
         """List every stored span of a meeting, stream by stream, in order."""
         return [StoredSpan(**row) for row in await self._connection.fetch(SPANS, meeting_id)]
+
+
+def _found(row: Any) -> FoundSegment:
+    fields = dict(row)
+    own = {
+        name: fields.pop(name) for name in ("meeting_id", "platform", "native_meeting_id", "meeting_name", "headline")
+    }
+    return FoundSegment(**own, segment=StoredSegment(**fields))

@@ -1,6 +1,6 @@
 """Users: one row a person, found by id or e-mail."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ RETURNING {_COLUMNS}
 """  # noqa: S608 - only our own column list is joined in
 BY_EMAIL = f"SELECT {_COLUMNS} FROM users WHERE lower(email) = lower($1)"  # noqa: S608
 BY_ID = f"SELECT {_COLUMNS} FROM users WHERE id = $1"  # noqa: S608
+BY_IDS = f"SELECT {_COLUMNS} FROM users WHERE id = ANY($1::bigint[])"  # noqa: S608
 LOCK = f"SELECT {_COLUMNS} FROM users WHERE id = $1 FOR UPDATE"  # noqa: S608
 PAGE = f"SELECT {_COLUMNS} FROM users ORDER BY id OFFSET $1 LIMIT $2"  # noqa: S608
 UPDATE = f"""
@@ -63,6 +64,10 @@ class Users:
     async def by_id(self, user_id: int) -> User | None:
         """Find by row id."""
         return _user(await self._connection.fetchrow(BY_ID, user_id))
+
+    async def by_ids(self, user_ids: Collection[int]) -> list[User]:
+        """Find several by row id."""
+        return [User(**row) for row in await self._connection.fetch(BY_IDS, list(user_ids))]
 
     async def lock(self, user_id: int) -> User | None:
         """Find by row id and hold the row until the transaction ends: one user's bots are counted one at a time."""
