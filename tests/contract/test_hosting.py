@@ -18,13 +18,14 @@ from vexa_local.ports import free_port
 ROOT = Path(vexa_functions.__file__).parent
 PROGRAMS = Path(sys.executable).parent
 STARTED_WITHIN_S = 60.0
-FUNCTIONS = ("admin", "bots", "collector", "dead_letters", "gateway")
+FUNCTIONS = ("admin", "bots", "collector", "dead_letters", "gateway", "webhooks")
 REFUSED = {
     "admin": ("GET", "/admin/users", 401),
     "bots": ("GET", "/bots/status", 401),
     "collector": ("POST", "/events", 422),
     "dead_letters": ("GET", "/admin/dead-letters", 401),
     "gateway": ("GET", "/meetings", 401),
+    "webhooks": ("GET", "/user/webhook", 401),
 }
 """One request a function that reaches its own code: method, path, status."""
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from vexa_functions.store.batches import Batches
 from vexa_functions.store.database import Connection, Database
 from vexa_functions.store.dead_letters import DeadLetters
+from vexa_functions.store.erasure import Erasure
 from vexa_functions.store.meetings import Meetings
 from vexa_functions.store.outbox import Outbox
 from vexa_functions.store.sessions import Sessions
@@ -13,6 +14,8 @@ from vexa_functions.store.streams import Streams
 from vexa_functions.store.tokens import Tokens
 from vexa_functions.store.transcripts import Transcripts
 from vexa_functions.store.users import Users
+from vexa_functions.store.webhook_deliveries import WebhookDeliveries
+from vexa_functions.store.webhooks import Webhooks
 
 
 class Tables:
@@ -21,6 +24,7 @@ class Tables:
     def __init__(self, connection: Connection) -> None:
         self.batches = Batches(connection)
         self.dead_letters = DeadLetters(connection)
+        self.erasure = Erasure(connection)
         self.meetings = Meetings(connection)
         self.outbox = Outbox(connection)
         self.sessions = Sessions(connection)
@@ -28,6 +32,8 @@ class Tables:
         self.tokens = Tokens(connection)
         self.transcripts = Transcripts(connection)
         self.users = Users(connection)
+        self.webhook_deliveries = WebhookDeliveries(connection)
+        self.webhooks = Webhooks(connection)
 
 
 class Store:

@@ -33,6 +33,8 @@ from vexa_functions.dead_letters.app import build as build_dead_letters
 from vexa_functions.dead_letters.settings import DeadLettersSettings
 from vexa_functions.hosting.function import Function
 from vexa_functions.store.tables import Store, open_store
+from vexa_functions.webhooks.app import build as build_webhooks
+from vexa_functions.webhooks.settings import WebhooksSettings
 
 SIGNING_KEY = "a signing key for tests, 32 bytes or more"
 ADMIN_KEY = "an administrator key for tests"
@@ -154,6 +156,14 @@ async def dead_letters(postgres_url: str, sink: Sink) -> AsyncIterator[httpx.Asy
     env = {"DATABASE_URL": postgres_url, "ADMIN_API_KEY": ADMIN_KEY, "K_SINK": sink.url}
     async with _client(build_dead_letters(DeadLettersSettings.from_env(env))) as client:
         client.headers["x-admin-api-key"] = ADMIN_KEY
+        yield client
+
+
+@pytest.fixture
+async def webhooks(postgres_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The webhooks function's own app; receivers on this machine are allowed."""
+    env = {"DATABASE_URL": postgres_url, "TOKEN_SIGNING_KEY": SIGNING_KEY, "WEBHOOK_ALLOW_LOOPBACK": "true"}
+    async with _client(build_webhooks(WebhooksSettings.from_env(env))) as client:
         yield client
 
 
