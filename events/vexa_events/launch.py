@@ -1,16 +1,43 @@
 """What a launcher hands to a bot process, as environment variables."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
-from vexa_events.fields import Language, Message, Name, RowId, Text, Uid
+from vexa_events.fields import Language, Message, Name, RowId, Seconds, Text, Uid
 from vexa_events.identity import Task
 from vexa_events.registry import faults
 
 ORDER_VARIABLE = "VEXA_BOT_ORDER"
 TOKEN_VARIABLE = "VEXA_SESSION_TOKEN"  # noqa: S105 - a name, not a secret
+
+
+class AutomaticLeave(Message):
+    """When a bot leaves by itself, in seconds; None leaves it to the bot."""
+
+    waiting_room_s: Annotated[float, Field(ge=10.0, le=7_200.0)] | None = None
+    """How long it waits to be let in."""
+    startup_alone_s: Annotated[float, Field(ge=10.0, le=14_400.0)] | None = None
+    """How long it waits for the first other participant."""
+    everyone_left_s: Annotated[float, Field(ge=5.0, le=7_200.0)] | None = None
+    """How long it stays once it is alone."""
+    max_age_s: Annotated[float, Field(ge=60.0, le=43_200.0)] | None = None
+    """How long it attends at most."""
+
+
+class AutomaticLeave(Message):
+    """When a bot leaves by itself; what is not set keeps the bot's default."""
+
+    waiting_room_timeout_s: Seconds | None = None
+    """Not let in for this long, or the meeting has not begun."""
+    no_one_joined_timeout_s: Seconds | None = None
+    """In the meeting, and nobody else ever came."""
+    everyone_left_timeout_s: Seconds | None = None
+    """Nobody else is there any more, and nothing is heard."""
+    max_time_s: Seconds | None = None
+    """In the meeting, whoever is there."""
 
 
 class BotOrder(Message):
@@ -26,6 +53,7 @@ class BotOrder(Message):
     language: Language | None = None
     """None lets the model detect it."""
     task: Task = Task.TRANSCRIBE
+    automatic_leave: AutomaticLeave = AutomaticLeave()
 
     def to_env(self) -> dict[str, str]:
         """Spell the order as the one variable that from_env reads."""
