@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
-from vexa_events.fields import Language, Message, Name, RowId, Seconds, Text, Uid
+from vexa_events.fields import Language, Message, Name, RowId, Text, Uid
 from vexa_events.identity import Task
 from vexa_events.registry import faults
 
@@ -25,19 +25,6 @@ class AutomaticLeave(Message):
     """How long it stays once it is alone."""
     max_age_s: Annotated[float, Field(ge=60.0, le=43_200.0)] | None = None
     """How long it attends at most."""
-
-
-class AutomaticLeave(Message):
-    """When a bot leaves by itself; what is not set keeps the bot's default."""
-
-    waiting_room_timeout_s: Seconds | None = None
-    """Not let in for this long, or the meeting has not begun."""
-    no_one_joined_timeout_s: Seconds | None = None
-    """In the meeting, and nobody else ever came."""
-    everyone_left_timeout_s: Seconds | None = None
-    """Nobody else is there any more, and nothing is heard."""
-    max_time_s: Seconds | None = None
-    """In the meeting, whoever is there."""
 
 
 class BotOrder(Message):
