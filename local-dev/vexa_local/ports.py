@@ -16,7 +16,9 @@ class Ports:
     gateway: int = 8056
     admin: int = 8057
     bots: int = 8058
+    dead_letters: int = 8059
     broker: int = 8060
+    webhooks: int = 8061
     collector: int = 8123
     pool: int = 9090
     postgres: int = 5438

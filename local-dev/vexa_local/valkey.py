@@ -44,6 +44,7 @@ class ValkeyServer:
             "appendfsync": "always",
             "save": "",
             "daemonize": "no",
+            "loglevel": "warning",
         }
         return [str(valkey_program()), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 

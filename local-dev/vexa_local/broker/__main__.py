@@ -6,7 +6,6 @@ import os
 import sys
 
 import uvicorn
-from redis.exceptions import RedisError
 
 from vexa_events.errors import VexaError
 from vexa_events.logs import configure_logging
@@ -23,10 +22,10 @@ def main() -> int:
     """Serve until told to stop; return the exit status."""
     try:
         settings = BrokerSettings.from_env(os.environ)
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, quiet=("httpx", "httpcore", "uvicorn.error"))
         resources = read_manifests(settings)
         asyncio.run(serve(settings, resources))
-    except (VexaError, RedisError) as exc:
+    except VexaError as exc:
         sys.stderr.write(f"broker: {exc}\n")
         return 1
     return 0

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -47,12 +46,9 @@ async def accept(request: Request) -> Response:
     journal = _journal(deps, request.path_params)
     event = parse_http(request.headers, await _read_bounded(request))
     stamped = replace(event, extensions={**event.extensions, "knativearrivaltime": utc_now().isoformat()})
-    try:
-        if await journal.backlog() >= MAX_BACKLOG:
-            raise Overloaded(f"{MAX_BACKLOG} events wait to be delivered")
-        await journal.accept(stamped, ttl=FIRST_TTL)
-    except RedisError as exc:
-        raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+    if await journal.backlog() >= MAX_BACKLOG:
+        raise Overloaded(f"{MAX_BACKLOG} events wait to be delivered")
+    await journal.accept(stamped, ttl=FIRST_TTL)
     return Response(status_code=202)
 
 

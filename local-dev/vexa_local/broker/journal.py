@@ -5,22 +5,29 @@ One stream a Broker, one consumer group a Trigger. Valkey answers a write once
 it is on disk, so an accepted event survives any crash of this process.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio as redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.typing import EncodableT, FieldT
 
 from vexa_events.envelope import Event, encode_binary, parse_http
+from vexa_events.errors import Unavailable
 from vexa_local.broker.resources import BrokerName
 
 CONSUMER = "local"
 """One process delivers; at the next start it finds what it had not finished under this name."""
 MAX_DEAD = 10_000
 """Dead letters kept per Broker; older ones are trimmed."""
+
+
+_ANSWER_WITHIN_S = 5.0
+"""For one step; longer than a read blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +41,39 @@ class Entry:
     """How many more times an answer may put an event back into the Broker."""
 
 
-class Journal:
-    """The stream of one Broker."""
+@asynccontextmanager
+async def open_valkey(url: str) -> AsyncIterator[redis.Redis]:
+    """
+    Open a client that leaves timeouts to us.
 
-    def __init__(self, client: "redis.Redis", broker: BrokerName) -> None:
-        """`client` decodes no responses."""
+    Its own go through asyncio.wait_for, which on Python 3.11 can swallow a
+    cancellation that arrives as the write completes.
+    """
+    client = redis.Redis.from_url(url, socket_timeout=None, socket_connect_timeout=_ANSWER_WITHIN_S)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+class Journal:
+    """The stream of one Broker; every method raises Unavailable where Valkey fails."""
+
+    def __init__(self, client: redis.Redis, broker: BrokerName) -> None:
+        """`client` comes from open_valkey."""
         self._client = client
         self._key = f"broker:{broker}"
         self.dead_key = f"broker:{broker}:dead"
 
     async def accept(self, event: Event, *, ttl: int) -> None:
         """Write an event; it is on disk when this returns."""
-        await self._client.xadd(self._key, _fields(event, "ttl", str(ttl)))
+        async with _answered():
+            await self._client.xadd(self._key, _fields(event, "ttl", str(ttl)))
 
     async def backlog(self) -> int:
         """Count the entries that at least one Trigger has not handled."""
-        return int(await self._client.xlen(self._key))
+        async with _answered():
+            return int(await self._client.xlen(self._key))
 
     async def open_groups(self, names: Iterable[str]) -> None:
         """
@@ -58,12 +82,13 @@ class Journal:
         A new Trigger sees what is accepted from now on. Where there is no group
         at all, nothing has been read: then the first ones start at the beginning.
         """
-        existing = await self._groups()
-        start = "$" if existing else "0"
-        for name in set(names) - existing.keys():
-            await self._create_group(name, start)
-        for name in existing.keys() - set(names):
-            await self._client.xgroup_destroy(self._key, name)
+        async with _answered():
+            existing = await self._groups()
+            start = "$" if existing else "0"
+            for name in set(names) - existing.keys():
+                await self._create_group(name, start)
+            for name in existing.keys() - set(names):
+                await self._client.xgroup_destroy(self._key, name)
 
     async def unfinished(self, group: str, *, after: str, count: int) -> list[Entry]:
         """Read again what an earlier run took and did not finish, oldest first."""
@@ -75,23 +100,25 @@ class Journal:
 
     async def finish(self, group: str, entry: Entry) -> None:
         """Note that a Trigger is done with an entry."""
-        await self._client.xack(self._key, group, entry.id)
+        async with _answered():
+            await self._client.xack(self._key, group, entry.id)
 
     async def bury(self, group: str, entry: Entry, letter: Event) -> None:
         """Keep a dead letter and finish its entry, both or neither."""
-        async with self._client.pipeline(transaction=True) as pipeline:
+        async with _answered(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.xadd(self.dead_key, _fields(letter, "trigger", group), maxlen=MAX_DEAD)
             pipeline.xack(self._key, group, entry.id)
             await pipeline.execute()
 
     async def trim(self) -> None:
         """Drop the entries that every Trigger has finished."""
-        floors = [await self._floor(name, last) for name, last in (await self._groups()).items()]
-        if floors:
-            oldest = min(floors)
-            await self._client.xtrim(self._key, minid=f"{oldest[0]}-{oldest[1]}", approximate=False)
-        else:
-            await self._client.xtrim(self._key, maxlen=0, approximate=False)
+        async with _answered():
+            floors = [await self._floor(name, last) for name, last in (await self._groups()).items()]
+            if floors:
+                oldest = min(floors)
+                await self._client.xtrim(self._key, minid=f"{oldest[0]}-{oldest[1]}", approximate=False)
+            else:
+                await self._client.xtrim(self._key, maxlen=0, approximate=False)
 
     async def _groups(self) -> Mapping[str, str]:
         """Map each group to the last entry that it took."""
@@ -117,11 +144,23 @@ class Journal:
         return milliseconds, number + 1
 
     async def _read(self, group: str, *, position: str, count: int, block_ms: int | None) -> list[Entry]:
-        found: Any = await self._client.xreadgroup(group, CONSUMER, {self._key: position}, count=count, block=block_ms)
+        async with _answered():
+            found: Any = await self._client.xreadgroup(
+                group, CONSUMER, {self._key: position}, count=count, block=block_ms
+            )
         if not found:
             return []
         [(_, items)] = found
         return [_entry(_text(id_), fields) for id_, fields in items]
+
+
+@asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            yield
+    except (RedisError, TimeoutError) as exc:
+        raise Unavailable(f"valkey: {type(exc).__name__}") from exc
 
 
 def _fields(event: Event, name: str, value: str) -> dict[FieldT, EncodableT]:

@@ -7,11 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-import redis.asyncio as redis
-from redis.exceptions import RedisError
 
+from vexa_events.errors import Unavailable
 from vexa_local.broker.dispatcher import Dispatcher, Tally
-from vexa_local.broker.journal import Journal
+from vexa_local.broker.journal import Journal, open_valkey
 from vexa_local.broker.pinger import ping_forever
 from vexa_local.broker.resources import BrokerName, Resources, Trigger
 from vexa_local.broker.sender import Sender
@@ -21,8 +20,6 @@ logger = logging.getLogger(__name__)
 _AGAIN_S = 1.0
 """Pause before work goes on after Valkey failed."""
 TRIM_EVERY_S = 5.0
-_VALKEY_TIMEOUT_S = 5.0
-"""For each command; longer than a read blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +37,7 @@ class Deps:
 async def open_deps(resources: Resources, *, redis_url: str) -> AsyncIterator[Deps]:
     """Open the connections, and the group of every Trigger before the first event is accepted."""
     async with AsyncExitStack() as stack:
-        valkey = redis.Redis.from_url(
-            redis_url, socket_timeout=_VALKEY_TIMEOUT_S, socket_connect_timeout=_VALKEY_TIMEOUT_S
-        )
-        stack.push_async_callback(valkey.aclose)
+        valkey = await stack.enter_async_context(open_valkey(redis_url))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, trust_env=False))  # noqa: S113 - the sender bounds each delivery
         deps = Deps(
             resources=resources,
@@ -75,13 +69,13 @@ async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
     while True:
         try:
             await Dispatcher(trigger, journal, deps.sender, tally).run()
-        except* RedisError:
+        except* Unavailable:
             tally.note("restarted")
             logger.warning("delivery starts over", exc_info=True, extra={"trigger": trigger.name})
         await asyncio.sleep(_AGAIN_S)
         try:
             await journal.open_groups(names)
-        except RedisError:
+        except Unavailable:
             logger.warning("valkey does not answer", extra={"trigger": trigger.name})
 
 
@@ -90,7 +84,7 @@ async def _trim_forever(journal: Journal, every_s: float) -> None:
         await asyncio.sleep(every_s)
         try:
             await journal.trim()
-        except RedisError:
+        except Unavailable:
             logger.warning("journal not trimmed", exc_info=True)
 
 

@@ -1,0 +1,78 @@
+"""Starts the parts of a stack in stages, keeps them alive, stops them in reverse."""
+
+import asyncio
+import itertools
+import json
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from vexa_local.leftovers import find_process, stop_and_wait
+from vexa_local.parts import Output, Part, PartSpec
+
+Stage = Sequence[PartSpec | Callable[[], None]]
+"""What starts side by side: processes that stay, and blocking steps that end."""
+_LEFTOVER_STOP_S = 10.0
+
+
+class Supervisor:
+    """The parts of one running stack."""
+
+    def __init__(self, inherited: Mapping[str, str], output: Output, *, records: Path) -> None:
+        """`records` remembers what runs, for the case that this process is killed."""
+        self.stages: list[list[Part]] = []
+        self._inherited = inherited
+        self._output = output
+        self._records = records
+        self._processes: dict[str, dict[str, float]] = {}
+
+    async def start(self, stages: Sequence[Stage]) -> None:
+        """Bring up one stage after another; raise StartFailed where a part does not come up."""
+        await asyncio.to_thread(self.stop_leftovers)
+        for stage in stages:
+            await self._start_stage(stage)
+
+    async def stop(self) -> None:
+        """Stop every part, the last stage first."""
+        for stage in reversed(self.stages):
+            await asyncio.gather(*(part.stop() for part in stage))
+        self._records.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for part in itertools.chain.from_iterable(self.stages):
+            part.kill()
+
+    def stop_leftovers(self) -> None:
+        """Stop what a killed run left behind; blocks."""
+        if not self._records.exists():
+            return
+        for name, record in json.loads(self._records.read_text()).items():
+            process = find_process(int(record["pid"]), record["started"])
+            if process is not None:
+                self._output.note(f"{name} is left over from an earlier run and is stopped")
+                stop_and_wait(process, signal.SIGTERM, timeout_s=_LEFTOVER_STOP_S)
+        self._records.unlink()
+
+    async def _start_stage(self, stage: Stage) -> None:
+        specs = [member for member in stage if isinstance(member, PartSpec)]
+        steps = [member for member in stage if not isinstance(member, PartSpec)]
+        parts = [Part(spec, self._inherited, self._output, spawned=self._remember) for spec in specs]
+        self.stages.append(parts)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for part in parts:
+                    tasks.create_task(part.start())
+                for step in steps:
+                    tasks.create_task(asyncio.to_thread(step))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    def _remember(self, name: str, pid: int) -> None:
+        try:
+            self._processes[name] = {"pid": pid, "started": psutil.Process(pid).create_time()}
+        except psutil.NoSuchProcess:
+            return
+        self._records.write_text(json.dumps(self._processes))
