@@ -1,0 +1,46 @@
+"""What is left to do in the database: zero everywhere once every meeting has come to rest."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from vexa_functions.store.database import Connection
+
+COUNT = """
+WITH own AS (SELECT session_uid, status, finalized_at FROM sessions WHERE meeting_id = ANY($1::bigint[]))
+SELECT (SELECT count(*) FROM own WHERE status NOT IN ('completed', 'failed')) AS running_sessions,
+       (SELECT count(*) FROM own WHERE finalized_at IS NULL) AS unfinalized_sessions,
+       (SELECT count(*) FROM meetings
+         WHERE id = ANY($1::bigint[]) AND status NOT IN ('completed', 'failed')) AS running_meetings,
+       (SELECT count(*) FROM pending_batches p JOIN streams USING (stream_uid) JOIN own USING (session_uid))
+           AS pending_batches,
+       (SELECT count(*) FROM outbox WHERE published_at IS NULL AND refused IS NULL) AS unpublished_events,
+       (SELECT count(*) FROM outbox WHERE refused IS NOT NULL) AS refused_events
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """How many rows wait for something; of meetings and sessions only those asked about count."""
+
+    running_sessions: int
+    unfinalized_sessions: int
+    running_meetings: int
+    pending_batches: int
+    unpublished_events: int
+    refused_events: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Name what is not zero."""
+        return {name: count for name, count in asdict(self).items() if count}
+
+
+class Census:
+    """Counts over several tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def unsettled(self, meeting_ids: Sequence[int]) -> Unsettled:
+        """Count what has not come to rest."""
+        return Unsettled(**await self._connection.fetchrow(COUNT, list(meeting_ids)))
