@@ -62,6 +62,27 @@ class StoredMark(Message):
     until_s: Seconds
 
 
+WORKER_LIFETIME_S = 5
+"""A worker is gone when it has not written its key for this long; it writes every second."""
+WORKER_PREFIX = "worker:"
+
+
+class WorkerSlots(Message):
+    """What `worker:{id}` holds: how full a worker of the pool is."""
+
+    slots: Count
+    """How many streams it can carry."""
+    streams: Count
+    """How many it carries now."""
+    url: Text
+    """Where it is reached, for people who look."""
+
+
+def worker_key(worker_id: str) -> str:
+    """Name the key by which a worker says that it is alive; it expires after WORKER_LIFETIME_S."""
+    return f"{WORKER_PREFIX}{worker_id}"
+
+
 def feed_key(meeting_id: int) -> str:
     """Name the Valkey stream of a meeting."""
     return f"live:{meeting_id}"

@@ -1,14 +1,18 @@
 """The functions' side of Valkey: the live feed, and the marks that acknowledge streams."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio as redis
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from vexa_events.errors import Unavailable
 from vexa_events.live import FIELD, LIFETIME_S, MAX_ENTRIES, LiveMessage, StoredMark, feed_key, stored_key
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
 MARK_LIFETIME_S = 24 * 3600
@@ -56,6 +60,13 @@ class LiveFeed:
         except (RedisError, OSError, TimeoutError) as exc:
             raise Unavailable(f"valkey: {type(exc).__name__}") from exc
 
+    async def forget(self, meeting_id: int) -> None:
+        """Drop a meeting's feed."""
+        try:
+            await self._client.delete(feed_key(meeting_id))
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+
 
 class LiveReader:
     """Reads live feeds; positions are entry ids, as Valkey gives them."""
@@ -71,8 +82,20 @@ class LiveReader:
             raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         return str(entries[0][0]) if entries else "0-0"
 
-    async def read(self, position_by_meeting: Mapping[int, str]) -> list[tuple[int, str, LiveMessage]]:
-        """Wait a moment for entries behind the positions; return (meeting, position, message) in order."""
+    async def has(self, meeting_id: int, position: str) -> bool:
+        """Tell whether the feed still holds exactly this entry: then it holds every later one as well."""
+        try:
+            entries: Any = await self._client.xrange(feed_key(meeting_id), position, position, count=1)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+        return bool(entries)
+
+    async def read(self, position_by_meeting: Mapping[int, str]) -> list[tuple[int, str, LiveMessage | None]]:
+        """
+        Wait a moment for entries behind the positions; return (meeting, position, message) in order.
+
+        An entry that this version cannot read has a position and no message.
+        """
         meeting_by_key = {feed_key(meeting): meeting for meeting in position_by_meeting}
         positions: Any = {key: position_by_meeting[meeting] for key, meeting in meeting_by_key.items()}
         try:
@@ -81,9 +104,7 @@ class LiveReader:
             raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         feeds = answer.items() if isinstance(answer, dict) else answer or []
         return [
-            (meeting_by_key[key], entry_id, LiveMessage.model_validate_json(fields[FIELD]))
-            for key, entries in feeds
-            for entry_id, fields in entries
+            (meeting_by_key[key], entry_id, _message(fields)) for key, entries in feeds for entry_id, fields in entries
         ]
 
 
@@ -97,3 +118,11 @@ async def open_valkey(url: str) -> AsyncIterator["redis.Redis"]:
         yield client
     finally:
         await client.aclose()
+
+
+def _message(fields: Mapping[str, str]) -> LiveMessage | None:
+    try:
+        return LiveMessage.model_validate_json(fields[FIELD])
+    except (KeyError, ValidationError):
+        logger.warning("entry of a live feed cannot be read")
+        return None

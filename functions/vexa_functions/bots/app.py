@@ -5,39 +5,44 @@ from functools import cache
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
-from vexa_events.callbacks import Attribution, Heartbeat, OpenEpoch, StatusReport
+from vexa_events.callbacks import Attribution, EpochOpened, Heartbeat, HeartbeatAnswer, OpenEpoch, StatusReport
 from vexa_events.errors import Forbidden, Unauthenticated
 from vexa_events.session_token import SessionClaims, verify_session_token
+from vexa_functions.answers import MeetingAnswer, MessageAnswer
 from vexa_functions.auth.identity import Principal, verify_identity
+from vexa_functions.auth.scopes import Scope
+from vexa_functions.bots.answers import RunningBotsAnswer
 from vexa_functions.bots.deps import BotsDeps, open_deps
 from vexa_functions.bots.requests import BotRequest, ConfigRequest
 from vexa_functions.bots.settings import BotsSettings
-from vexa_functions.hosting.door import answer_errors, read_model
+from vexa_functions.hosting.door import answer, answer_errors, read_model
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
+from vexa_functions.hosting.parameters import text_in_path
 
 
 async def post_bot(request: Request) -> Response:
     """POST /bots"""
     deps, principal = await _user_call(request)
     wanted = await read_model(request, BotRequest)
-    return JSONResponse(await deps.service.request_bot(principal.user_id, wanted), 201)
+    key = request.headers.get("idempotency-key")
+    return answer(await deps.service.request_bot(principal.user_id, wanted, idempotency_key=key), 201)
 
 
 async def delete_bot(request: Request) -> Response:
     """DELETE /bots/{platform}/{native_meeting_id}"""
     deps, principal = await _user_call(request)
     await deps.service.stop_bot(principal.user_id, *_meeting_path(request))
-    return JSONResponse({"message": "Stop request accepted and is being processed."}, 202)
+    return answer(MessageAnswer(message="Stop request accepted and is being processed."), 202)
 
 
 async def get_status(request: Request) -> Response:
     """GET /bots/status"""
     deps, principal = await _user_call(request)
-    return JSONResponse(await deps.service.running_bots(principal.user_id))
+    return answer(await deps.service.running_bots(principal.user_id))
 
 
 async def put_config(request: Request) -> Response:
@@ -45,21 +50,20 @@ async def put_config(request: Request) -> Response:
     deps, principal = await _user_call(request)
     wanted = await read_model(request, ConfigRequest)
     await deps.service.configure_bot(principal.user_id, *_meeting_path(request), wanted)
-    return JSONResponse({"message": "Reconfiguration request accepted."}, 202)
+    return answer(MessageAnswer(message="Reconfiguration request accepted."), 202)
 
 
 async def post_epoch(request: Request) -> Response:
     """POST /internal/sessions/{session_uid}/epochs"""
     deps, claims = await _bot_call(request)
-    opened = await deps.callbacks.open_epoch(claims, await read_model(request, OpenEpoch))
-    return Response(opened.model_dump_json(), media_type="application/json")
+    return answer(await deps.callbacks.open_epoch(claims, await read_model(request, OpenEpoch)))
 
 
 async def post_heartbeat(request: Request) -> Response:
     """POST /internal/sessions/{session_uid}/heartbeats"""
     deps, claims = await _bot_call(request)
-    answer = await deps.callbacks.heartbeat(claims, await read_model(request, Heartbeat))
-    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+    orders = await deps.callbacks.heartbeat(claims, await read_model(request, Heartbeat))
+    return Response(orders.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 async def post_status(request: Request) -> Response:
@@ -82,24 +86,108 @@ async def tick(request: Request) -> Response:
     return Response(status_code=204)
 
 
+SESSION = "/internal/sessions/{session_uid}"
+MEETING = "/bots/{platform}/{native_meeting_id}"
+IDEMPOTENCY_KEY = Parameter(
+    name="Idempotency-Key",
+    meaning="Names this request: sent again, it is answered with the meeting that it made, and makes no second one.",
+    schema={"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    where="header",
+)
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/bots",
+        handler=post_bot,
+        summary="Send a bot to a meeting",
+        caller=Caller.USER,
+        scope=Scope.BOTS,
+        parameters=(IDEMPOTENCY_KEY,),
+        body=BotRequest,
+        answers={201: MeetingAnswer},
+        errors=(409,),
+    ),
+    Operation(
+        method="GET",
+        path="/bots/status",
+        handler=get_status,
+        summary="List the bots that have not ended",
+        caller=Caller.USER,
+        scope=Scope.BOTS,
+        answers={200: RunningBotsAnswer},
+    ),
+    Operation(
+        method="DELETE",
+        path=MEETING,
+        handler=delete_bot,
+        summary="Tell a bot to leave; saying it again is accepted as well",
+        caller=Caller.USER,
+        scope=Scope.BOTS,
+        answers={202: MessageAnswer},
+        errors=(404, 422),
+    ),
+    Operation(
+        method="PUT",
+        path=MEETING + "/config",
+        handler=put_config,
+        summary="Change the language or the task of an active bot",
+        caller=Caller.USER,
+        scope=Scope.BOTS,
+        body=ConfigRequest,
+        answers={202: MessageAnswer},
+        errors=(404, 409),
+    ),
+    Operation(
+        method="POST",
+        path=SESSION + "/epochs",
+        handler=post_epoch,
+        summary="Open the next epoch of a stream",
+        caller=Caller.BOT,
+        body=OpenEpoch,
+        answers={200: EpochOpened},
+    ),
+    Operation(
+        method="POST",
+        path=SESSION + "/heartbeats",
+        handler=post_heartbeat,
+        summary="Show a sign of life and read the orders in force",
+        caller=Caller.BOT,
+        body=Heartbeat,
+        answers={200: HeartbeatAnswer},
+    ),
+    Operation(
+        method="POST",
+        path=SESSION + "/statuses",
+        handler=post_status,
+        summary="Report a state",
+        caller=Caller.BOT,
+        body=StatusReport,
+        answers={204: None},
+    ),
+    Operation(
+        method="POST",
+        path=SESSION + "/attributions",
+        handler=post_attribution,
+        summary="Tell who speaks in a stream",
+        caller=Caller.BOT,
+        body=Attribution,
+        answers={204: None},
+    ),
+    Operation(
+        method="POST",
+        path="/internal/tick",
+        handler=tick,
+        summary="Do what is due",
+        caller=Caller.BROKER,
+        answers={204: None},
+    ),
+)
+
+
 def build(settings: BotsSettings) -> Function:
     """Put the function together; nothing is opened yet."""
     deps = Lazy(lambda: open_deps(settings))
-    session = "/internal/sessions/{session_uid}"
-    app = Starlette(
-        routes=[
-            Route("/bots", post_bot, methods=["POST"]),
-            Route("/bots/status", get_status, methods=["GET"]),
-            Route("/bots/{platform}/{native_meeting_id}", delete_bot, methods=["DELETE"]),
-            Route("/bots/{platform}/{native_meeting_id}/config", put_config, methods=["PUT"]),
-            Route(session + "/epochs", post_epoch, methods=["POST"]),
-            Route(session + "/heartbeats", post_heartbeat, methods=["POST"]),
-            Route(session + "/statuses", post_status, methods=["POST"]),
-            Route(session + "/attributions", post_attribution, methods=["POST"]),
-            Route("/internal/tick", tick, methods=["POST"]),
-        ],
-        exception_handlers=answer_errors(),
-    )
+    app = Starlette(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
     app.state.deps = deps
     return Function(app=app, log_level=settings.log_level, aclose=deps.aclose)
 
@@ -132,4 +220,4 @@ async def _bot_call(request: Request) -> tuple[BotsDeps, SessionClaims]:
 
 
 def _meeting_path(request: Request) -> tuple[str, str]:
-    return request.path_params["platform"], request.path_params["native_meeting_id"]
+    return text_in_path(request, "platform"), text_in_path(request, "native_meeting_id")

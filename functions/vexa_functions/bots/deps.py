@@ -11,12 +11,12 @@ import httpx
 from vexa_events.identity import BotStatus
 from vexa_events.publisher import SinkPublisher
 from vexa_events.registry import CONTRACTS, bot_type
+from vexa_functions.bots.admission import OpenAdmission, PoolAdmission
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.callbacks import BotCallbacks
 from vexa_functions.bots.launchers.process import ProcessLauncher
-from vexa_functions.bots.platforms import REPLAY
 from vexa_functions.bots.reconciling import Reconciler
-from vexa_functions.bots.service import BotService
+from vexa_functions.bots.service import BotService, Terms
 from vexa_functions.bots.settings import BotsSettings
 from vexa_functions.live_feed import LiveFeed, open_valkey
 from vexa_functions.relay import PUBLISH_TIMEOUT_S, Relay
@@ -46,20 +46,23 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
         source = CONTRACTS[bot_type(BotStatus.REQUESTED)].source
         announcer = Announcer(Relay(store, SinkPublisher(client, str(settings.sink)), source=source), live)
         launcher = ProcessLauncher(settings.run_dir, shlex.split(settings.bot_command))
+        admission = PoolAdmission(valkey, store) if settings.admission == "pool" else OpenAdmission()
         yield BotsDeps(
-            service=BotService(
-                store,
-                launcher,
-                announcer,
-                offered={REPLAY} if settings.replay_dir else set(),
-                signing_key=signing_key,
-                session_lifetime=timedelta(seconds=settings.max_session_s),
-                bot_env=_bot_env(settings),
-            ),
+            service=BotService(store, launcher, announcer, admission, _terms(settings)),
             callbacks=BotCallbacks(store, live, announcer),
             reconciler=Reconciler(store, launcher, announcer),
             signing_key=signing_key,
         )
+
+
+def _terms(settings: BotsSettings) -> Terms:
+    return Terms(
+        offered=settings.offered,
+        self_hosted=settings.platform_by_host,
+        signing_key=settings.token_signing_key.get_secret_value(),
+        session_lifetime=timedelta(seconds=settings.max_session_s),
+        bot_env=_bot_env(settings),
+    )
 
 
 def _bot_env(settings: BotsSettings) -> dict[str, str]:

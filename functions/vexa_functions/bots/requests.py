@@ -1,12 +1,17 @@
 """The bodies that users send about bots."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from vexa_events.fields import Name
+from vexa_events.errors import InvalidMessage
+from vexa_events.fields import Name, Text
 from vexa_events.identity import Task
 from vexa_events.languages import LANGUAGES
+from vexa_events.launch import AutomaticLeave
+from vexa_functions.bots.meeting_urls import read_meeting_url
+from vexa_functions.bots.platforms import WantedMeeting
 
 
 def _known(code: str) -> str:
@@ -15,24 +20,60 @@ def _known(code: str) -> str:
     return code
 
 
-Language = Annotated[str, AfterValidator(_known)]
+Language = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(LANGUAGES)})]
+
+
+class AutomaticLeaveRequest(AutomaticLeave):
+    """When the bot is to leave by itself, in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class BotRequest(BaseModel):
-    """POST /bots"""
+    """Which meeting a bot is to attend: by platform and id, or by the address that people open."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    platform: Name
-    native_meeting_id: Name
-    bot_name: Name | None = None
+    platform: Name | None = None
+    native_meeting_id: Name | None = None
+    meeting_url: Annotated[Text, StringConstraints(min_length=1, max_length=8_192)] | None = None
+    """Any form that people paste, a whole invitation included."""
+    bot_name: Annotated[Name, StringConstraints(max_length=100)] | None = None
     language: Language | None = None
+    """None lets the model detect it."""
     task: Task | None = None
     passcode: Name | None = None
+    automatic_leave: AutomaticLeaveRequest | None = None
+
+    @model_validator(mode="after")
+    def _names_a_meeting(self) -> Self:
+        if self.meeting_url is None:
+            missing = [name for name in ("platform", "native_meeting_id") if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"{' and '.join(missing)} or meeting_url: needed to name the meeting")
+        return self
+
+    def meeting(self, *, self_hosted: Mapping[str, str]) -> WantedMeeting:
+        """Return where the bot is to go; raise InvalidMessage where the address and the ids differ."""
+        if self.meeting_url is None:
+            return WantedMeeting(
+                platform=self.platform or "", native_meeting_id=self.native_meeting_id or "", passcode=self.passcode
+            )
+        link = read_meeting_url(self.meeting_url, self_hosted=self_hosted)
+        for name in ("platform", "native_meeting_id"):
+            given, read = getattr(self, name), getattr(link, name)
+            if given is not None and given != read:
+                raise InvalidMessage(f"{name}: {given[:50]!r} is not what meeting_url says, which is {read!r}")
+        return WantedMeeting(
+            platform=link.platform,
+            native_meeting_id=link.native_meeting_id,
+            url=link.url,
+            passcode=self.passcode or link.passcode,
+        )
 
 
 class ConfigRequest(BaseModel):
-    """PUT /bots/{platform}/{native_meeting_id}/config"""
+    """What an active bot is to do from now on; absent fields stay."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 

@@ -1,72 +1,91 @@
 """What users can do with bots: ask for one, stop it, reconfigure it, list them."""
 
+import hashlib
 import logging
+import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from vexa_events.errors import Conflict, Forbidden, InvalidMessage, NotFound, Unauthenticated, Unavailable
 from vexa_events.identity import BotStatus, SessionUid, Task, UserId
-from vexa_events.launch import TOKEN_VARIABLE, BotOrder
+from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave, BotOrder
 from vexa_events.lifecycle import BotStatusChanged
 from vexa_events.registry import bot_event
 from vexa_events.session_token import SessionClaims, issue_session_token
+from vexa_functions.answers import MeetingAnswer
+from vexa_functions.bots.admission import Admission
 from vexa_functions.bots.announcing import Announcer
+from vexa_functions.bots.answers import RunningBotAnswer, RunningBotsAnswer
 from vexa_functions.bots.launchers.launcher import Launcher
 from vexa_functions.bots.lifecycle import enter
-from vexa_functions.bots.platforms import check_meeting
+from vexa_functions.bots.platforms import WantedMeeting, check_meeting
 from vexa_functions.bots.requests import BotRequest, ConfigRequest
-from vexa_functions.meeting_shape import meeting_shape
-from vexa_functions.store.meetings import Meeting
+from vexa_functions.store.meetings import Idempotency, Meeting
 from vexa_functions.store.tables import Store, Tables
+from vexa_functions.store.users import User
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_BOT_NAME = "Vexa"
-NORMALIZED_STATUS = {
-    BotStatus.REQUESTED: "Requested",
-    BotStatus.JOINING: "Starting",
-    BotStatus.AWAITING_ADMISSION: "Starting",
-    BotStatus.ACTIVE: "Up",
-    BotStatus.STOPPING: "Stopping",
-    BotStatus.COMPLETED: "Exited",
-    BotStatus.FAILED: "Failed",
-}
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms bots are sent here."""
+
+    offered: Collection[str]
+    """Platforms that a bot exists for."""
+    self_hosted: Mapping[str, str]
+    """Platform by host, for meeting servers of our own."""
+    signing_key: str
+    session_lifetime: timedelta
+    bot_env: Mapping[str, str]
+    """The variables that every bot gets."""
 
 
 class BotService:
     """Users' requests about their bots."""
 
     def __init__(
-        self,
-        store: Store,
-        launcher: Launcher,
-        announcer: Announcer,
-        *,
-        offered: Collection[str],
-        signing_key: str,
-        session_lifetime: timedelta,
-        bot_env: dict[str, str],
+        self, store: Store, launcher: Launcher, announcer: Announcer, admission: Admission, terms: Terms
     ) -> None:
-        """`bot_env` holds the variables that every bot gets."""
         self._store = store
         self._launcher = launcher
         self._announcer = announcer
-        self._offered = offered
-        self._signing_key = signing_key
-        self._session_lifetime = session_lifetime
-        self._bot_env = bot_env
+        self._admission = admission
+        self._terms = terms
 
-    async def request_bot(self, user_id: UserId, wanted: BotRequest) -> dict[str, Any]:
-        """Write the meeting and its session in one transaction, then launch the bot."""
-        check_meeting(wanted.platform, wanted.native_meeting_id, offered=self._offered)
-        session_uid = SessionUid(secrets.token_hex(12))
+    async def request_bot(
+        self, user_id: UserId, wanted: BotRequest, *, idempotency_key: str | None = None
+    ) -> MeetingAnswer:
+        """
+        Write the meeting and its session in one transaction, then launch the bot.
+
+        A request under the key of an earlier one is answered with the meeting
+        that the earlier one made, as it is by now.
+        """
+        where = wanted.meeting(self_hosted=self._terms.self_hosted)
+        check_meeting(where, offered=self._terms.offered)
+        plan = _Plan(
+            user_id=user_id,
+            session_uid=SessionUid(secrets.token_hex(12)),
+            where=where,
+            wanted=wanted,
+            idempotency=_idempotency(idempotency_key, wanted),
+        )
+        known = await self._known(plan)
+        if known is not None:
+            return MeetingAnswer.of(known)
+        await self._admission.check()
         async with self._store.transaction() as tables:
-            meeting = await _insert_meeting(tables, user_id, wanted, session_uid)
-        await self._announcer.announce(session_uid, meeting.id, BotStatus.REQUESTED)
-        await self._launch(meeting, session_uid, wanted)
-        return await self._shape(user_id, meeting)
+            meeting, is_new = await _find_or_insert(tables, plan)
+        if is_new:
+            await self._announcer.announce(plan.session_uid, meeting.id, BotStatus.REQUESTED)
+            await self._launch(meeting, plan)
+        return await self._answer(user_id, meeting)
 
     async def stop_bot(self, user_id: UserId, platform: str, native_meeting_id: str) -> None:
         """Store the intent to stop; the bot reads it with its next heartbeat."""
@@ -92,22 +111,28 @@ class BotService:
                 raise Conflict(f"the bot is {meeting.status.value}, not active")
             await tables.sessions.reconfigure(session.session_uid, language=wanted.language, task=wanted.task)
 
-    async def running_bots(self, user_id: UserId) -> dict[str, Any]:
+    async def running_bots(self, user_id: UserId) -> RunningBotsAnswer:
         """List the bots of a user that have not ended."""
         async with self._store.reading() as tables:
             meetings = await tables.meetings.running(user_id)
-        return {"running_bots": [_running_shape(meeting) for meeting in meetings]}
+        return RunningBotsAnswer(running_bots=[RunningBotAnswer.of(meeting) for meeting in meetings])
 
-    async def _launch(self, meeting: Meeting, session_uid: SessionUid, wanted: BotRequest) -> None:
+    async def _known(self, plan: "_Plan") -> Meeting | None:
+        """Find what an earlier request under the same key made; no pool need have room for that."""
+        if plan.idempotency is None:
+            return None
+        async with self._store.reading() as tables:
+            return await _made_before(tables, plan.user_id, plan.idempotency)
+
+    async def _launch(self, meeting: Meeting, plan: "_Plan") -> None:
+        session_uid = plan.session_uid
         claims = SessionClaims.model_validate({"sub": session_uid, "meeting": meeting.id, "user": meeting.user_id})
         token = issue_session_token(
-            claims, key=self._signing_key, now=datetime.now(UTC), lifetime=self._session_lifetime
+            claims, key=self._terms.signing_key, now=datetime.now(UTC), lifetime=self._terms.session_lifetime
         )
-        order = _order(meeting, session_uid, wanted)
+        env = {**self._terms.bot_env, **_order(meeting, plan).to_env(), TOKEN_VARIABLE: token}
         try:
-            reference = await self._launcher.launch(
-                session_uid, {**self._bot_env, **order.to_env(), TOKEN_VARIABLE: token}
-            )
+            reference = await self._launcher.launch(session_uid, env)
         except Unavailable as exc:
             await self._give_up(meeting, session_uid, cause=str(exc))
             raise
@@ -115,44 +140,95 @@ class BotService:
             await tables.sessions.set_launched(session_uid, reference)
 
     async def _give_up(self, meeting: Meeting, session_uid: SessionUid, *, cause: str) -> None:
+        """End what was never launched; a request under the same key is then a new one."""
         async with self._store.transaction() as tables:
             session = await tables.sessions.lock(session_uid)
             if session is not None:
                 at = datetime.now(UTC)
                 await enter(tables, session, BotStatus.FAILED, at=at, reason="launch_failed", evidence=cause)
+                await tables.meetings.release_idempotency_key(meeting.id)
         await self._announcer.announce(session_uid, meeting.id, BotStatus.FAILED)
 
-    async def _shape(self, user_id: UserId, meeting: Meeting) -> dict[str, Any]:
+    async def _answer(self, user_id: UserId, meeting: Meeting) -> MeetingAnswer:
         async with self._store.reading() as tables:
-            current = await _latest(tables, user_id, meeting.platform, meeting.native_meeting_id)
-        return meeting_shape(current)
+            current = await tables.meetings.by_id(user_id, meeting.id)
+        return MeetingAnswer.of(current or meeting)
 
 
-async def _insert_meeting(tables: Tables, user_id: UserId, wanted: BotRequest, session_uid: SessionUid) -> Meeting:
-    user = await tables.users.lock(user_id)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """One request for a bot, understood."""
+
+    user_id: UserId
+    session_uid: SessionUid
+    where: WantedMeeting
+    wanted: BotRequest
+    idempotency: Idempotency | None
+
+
+def _idempotency(key: str | None, wanted: BotRequest) -> Idempotency | None:
+    if key is None:
+        return None
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidMessage("Idempotency-Key: must have 1 to 255 printable ASCII characters")
+    body = wanted.model_dump_json(exclude_none=True).encode()
+    return Idempotency(key=key, body_hash=hashlib.sha256(body).digest())
+
+
+async def _made_before(tables: Tables, user_id: UserId, idempotency: Idempotency) -> Meeting | None:
+    found = await tables.meetings.by_idempotency_key(user_id, idempotency.key)
+    if found is None:
+        return None
+    meeting, body_hash = found
+    if body_hash != idempotency.body_hash:
+        raise InvalidMessage("Idempotency-Key: was used for a request with another body")
+    return meeting
+
+
+async def _find_or_insert(tables: Tables, plan: _Plan) -> tuple[Meeting, bool]:
+    """Hold the user's row, so that requests are decided one at a time; return the meeting and whether it is new."""
+    user = await tables.users.lock(plan.user_id)
     if user is None:
         raise Unauthenticated("the key's user no longer exists")
-    existing = await tables.meetings.latest(user_id, wanted.platform, wanted.native_meeting_id)
+    made_before = plan.idempotency and await _made_before(tables, plan.user_id, plan.idempotency)
+    if made_before:
+        return made_before, False
+    await _check_room(tables, user, plan.where)
+    meeting = await tables.meetings.insert(
+        plan.user_id,
+        platform=plan.where.platform,
+        native_meeting_id=plan.where.native_meeting_id,
+        meeting_url=plan.where.url,
+        idempotency=plan.idempotency,
+    )
+    await _insert_session(tables, meeting, plan)
+    return meeting, True
+
+
+async def _check_room(tables: Tables, user: User, where: WantedMeeting) -> None:
+    existing = await tables.meetings.latest(user.id, where.platform, where.native_meeting_id)
     if existing is not None and not existing.status.is_terminal:
         raise Conflict(f"meeting {existing.id} is already {existing.status.value} with these ids")
     limit = user.max_concurrent_bots
-    if limit and await tables.meetings.count_running(user_id) >= limit:
+    if limit and await tables.meetings.count_running(user.id) >= limit:
         raise Forbidden(f"User has reached the maximum concurrent bot limit ({limit}).")
-    meeting = await tables.meetings.insert(
-        user_id, platform=wanted.platform, native_meeting_id=wanted.native_meeting_id, meeting_url=None
-    )
+
+
+async def _insert_session(tables: Tables, meeting: Meeting, plan: _Plan) -> None:
+    wanted, leave = plan.wanted, plan.wanted.automatic_leave
     await tables.sessions.insert(
-        session_uid,
+        plan.session_uid,
         meeting.id,
         bot_name=wanted.bot_name or DEFAULT_BOT_NAME,
         language=wanted.language,
         task=wanted.task or Task.TRANSCRIBE,
-        passcode=wanted.passcode,
+        passcode=plan.where.passcode,
+        automatic_leave=None if leave is None else leave.model_dump(exclude_none=True),
     )
     change = BotStatusChanged(
         meeting_id=meeting.id,
-        user_id=user_id,
-        session_uid=session_uid,
+        user_id=meeting.user_id,
+        session_uid=plan.session_uid,
         platform=meeting.platform,
         native_meeting_id=meeting.native_meeting_id,
         status=BotStatus.REQUESTED,
@@ -160,7 +236,6 @@ async def _insert_meeting(tables: Tables, user_id: UserId, wanted: BotRequest, s
         at=meeting.created_at,
     )
     await tables.outbox.add(bot_event(change))
-    return meeting
 
 
 async def _latest(tables: Tables, user_id: UserId, platform: str, native_meeting_id: str) -> Meeting:
@@ -170,29 +245,17 @@ async def _latest(tables: Tables, user_id: UserId, platform: str, native_meeting
     return meeting
 
 
-def _order(meeting: Meeting, session_uid: SessionUid, wanted: BotRequest) -> BotOrder:
+def _order(meeting: Meeting, plan: _Plan) -> BotOrder:
+    wanted = plan.wanted
     return BotOrder(
-        session_uid=session_uid,
+        session_uid=plan.session_uid,
         meeting_id=meeting.id,
         platform=meeting.platform,
         native_meeting_id=meeting.native_meeting_id,
         meeting_url=meeting.meeting_url,
-        passcode=wanted.passcode,
+        passcode=plan.where.passcode,
         bot_name=wanted.bot_name or DEFAULT_BOT_NAME,
         language=wanted.language,
         task=wanted.task or Task.TRANSCRIBE,
+        automatic_leave=wanted.automatic_leave or AutomaticLeave(),
     )
-
-
-def _running_shape(meeting: Meeting) -> dict[str, Any]:
-    return {
-        "container_id": meeting.launcher_ref,
-        "container_name": meeting.session_uid,
-        "platform": meeting.platform,
-        "native_meeting_id": meeting.native_meeting_id,
-        "status": meeting.status.value,
-        "normalized_status": NORMALIZED_STATUS[meeting.status],
-        "created_at": meeting.created_at.isoformat(),
-        "labels": {},
-        "meeting_id_from_name": str(meeting.id),
-    }

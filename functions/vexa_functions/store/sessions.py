@@ -1,5 +1,6 @@
 """Sessions and their transitions: one bot's attendance of one meeting."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,8 +15,8 @@ SELECT s.session_uid, s.meeting_id, m.user_id, m.platform, m.native_meeting_id, 
   FROM sessions s JOIN meetings m ON m.id = s.meeting_id
 """
 INSERT = """
-INSERT INTO sessions (session_uid, meeting_id, status, bot_name, language, task, passcode)
-VALUES ($1, $2, 'requested', $3, $4, $5, $6)
+INSERT INTO sessions (session_uid, meeting_id, status, bot_name, language, task, passcode, automatic_leave)
+VALUES ($1, $2, 'requested', $3, $4, $5, $6, $7)
 """
 BY_UID = _SELECT + " WHERE s.session_uid = $1"
 LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
@@ -32,6 +33,11 @@ UPDATE sessions
 """
 ADD_TRANSITION = """
 INSERT INTO transitions (session_uid, sequence, status, reason, evidence, at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+COUNT_ARRIVING = """
+SELECT count(*) FROM sessions
+ WHERE ended_at IS NULL AND status IN ('requested', 'joining', 'awaiting_admission')
+   AND requested_at > now() - make_interval(secs => $1)
 """
 BEAT = "UPDATE sessions SET heartbeat_at = now() WHERE session_uid = $1"
 REQUEST_STOP = "UPDATE sessions SET stop_requested_at = coalesce(stop_requested_at, now()) WHERE session_uid = $1"
@@ -85,9 +91,11 @@ class Sessions:
         language: str | None,
         task: Task,
         passcode: str | None,
+        automatic_leave: Mapping[str, Any] | None = None,
     ) -> None:
         """Add a session in the state requested."""
-        await self._connection.execute(INSERT, session_uid, meeting_id, bot_name, language, task.value, passcode)
+        leave = None if automatic_leave is None else dict(automatic_leave)
+        await self._connection.execute(INSERT, session_uid, meeting_id, bot_name, language, task.value, passcode, leave)
         await self._connection.execute(
             ADD_TRANSITION, session_uid, 0, BotStatus.REQUESTED.value, None, None, await self._now()
         )
@@ -107,6 +115,10 @@ class Sessions:
     async def running(self, *, limit: int) -> list[Session]:
         """List sessions that have not ended, oldest first."""
         return [Session(**_parsed(row)) for row in await self._connection.fetch(RUNNING, limit)]
+
+    async def count_arriving(self, *, within_s: float) -> int:
+        """Count everybody's sessions that were asked for lately and will need a slot of the pool."""
+        return int(await self._connection.fetchval(COUNT_ARRIVING, within_s))
 
     async def to_finalize(self, *, limit: int) -> list[Session]:
         """List sessions that ended but whose storage was not declared complete, oldest first."""
