@@ -9,17 +9,19 @@ from functools import cache
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
 from vexa_events.envelope import parse_http
 from vexa_events.publisher import SinkPublisher
+from vexa_functions.answers import MessageAnswer
 from vexa_functions.auth.admin_key import check_admin_key
 from vexa_functions.dead_letters import service
+from vexa_functions.dead_letters.answers import DeadLettersAnswer
 from vexa_functions.dead_letters.settings import DeadLettersSettings
-from vexa_functions.hosting.door import answer_errors, read_body
+from vexa_functions.hosting.door import answer, answer_errors, read_body
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
 from vexa_functions.hosting.parameters import number_in_query, row_id_in_path, row_id_in_query
 from vexa_functions.store.tables import Store, open_store
 
@@ -59,7 +61,7 @@ async def post_letter(request: Request) -> Response:
 async def get_letters(request: Request) -> Response:
     """GET /admin/dead-letters?limit=50&before=N&type=T&redriven=true"""
     deps = await _admin_call(request)
-    return JSONResponse(
+    return answer(
         await service.list_letters(
             deps.store,
             before_id=row_id_in_query(request, "before"),
@@ -73,18 +75,53 @@ async def get_letters(request: Request) -> Response:
 async def post_redrive(request: Request) -> Response:
     """POST /admin/dead-letters/{id}/redrive"""
     deps = await _admin_call(request)
-    return JSONResponse(await service.redrive(deps.store, deps.publisher, row_id_in_path(request)), 202)
+    return answer(await service.redrive(deps.store, deps.publisher, row_id_in_path(request)), 202)
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/",
+        handler=post_letter,
+        summary="Take one dead letter from the Broker",
+        caller=Caller.BROKER,
+        answers={204: None},
+    ),
+    Operation(
+        method="GET",
+        path="/admin/dead-letters",
+        handler=get_letters,
+        summary="List the events that no subscriber took, newest first",
+        caller=Caller.ADMINISTRATOR,
+        parameters=(
+            Parameter(
+                name="limit",
+                meaning="How many",
+                schema={"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
+            ),
+            Parameter(name="before", meaning="Only older ones than this id", schema={"type": "integer", "minimum": 0}),
+            Parameter(name="type", meaning="Only events of this type", schema={"type": "string"}),
+            Parameter(name="redriven", meaning="Also those that were sent again", schema={"enum": ["true", "false"]}),
+        ),
+        answers={200: DeadLettersAnswer},
+    ),
+    Operation(
+        method="POST",
+        path="/admin/dead-letters/{id}/redrive",
+        handler=post_redrive,
+        summary="Send an event to the Broker again",
+        caller=Caller.ADMINISTRATOR,
+        answers={202: MessageAnswer},
+        errors=(404,),
+    ),
+)
 
 
 def build(settings: DeadLettersSettings) -> Function:
     """Put the function together; nothing is opened yet."""
     deps = Lazy(lambda: open_deps(settings))
     app = Starlette(
-        routes=[
-            Route("/", post_letter, methods=["POST"]),
-            Route("/admin/dead-letters", get_letters, methods=["GET"]),
-            Route("/admin/dead-letters/{id}/redrive", post_redrive, methods=["POST"]),
-        ],
+        routes=routes_of(OPERATIONS),
         exception_handlers=answer_errors(),
     )
     app.state.deps = deps

@@ -3,12 +3,13 @@
 import base64
 import binascii
 from dataclasses import replace
-from typing import Any
 
 from vexa_events.envelope import Event
 from vexa_events.errors import NotFound
 from vexa_events.publisher import Publisher
-from vexa_functions.store.dead_letters import DeadLetter, Failure
+from vexa_functions.answers import MessageAnswer
+from vexa_functions.dead_letters.answers import DeadLetterAnswer, DeadLettersAnswer
+from vexa_functions.store.dead_letters import Failure
 from vexa_functions.store.tables import Store
 
 DESTINATION = "knativeerrordest"
@@ -26,17 +27,17 @@ async def keep(store: Store, event: Event) -> None:
 
 async def list_letters(
     store: Store, *, before_id: int | None, event_type: str | None, with_redriven: bool, limit: int
-) -> dict[str, Any]:
+) -> DeadLettersAnswer:
     """Spell a page, newest first; `next_before` continues it."""
     async with store.reading() as tables:
         letters = await tables.dead_letters.page(
             before_id=before_id, event_type=event_type, with_redriven=with_redriven, limit=limit
         )
     more = letters[-1].id if len(letters) == limit else None
-    return {"dead_letters": [_shape(letter) for letter in letters], "next_before": more}
+    return DeadLettersAnswer(dead_letters=[DeadLetterAnswer.of(letter) for letter in letters], next_before=more)
 
 
-async def redrive(store: Store, publisher: Publisher, letter_id: int) -> dict[str, Any]:
+async def redrive(store: Store, publisher: Publisher, letter_id: int) -> MessageAnswer:
     """Post the event to the Broker again; consumers that had taken it know it by its id."""
     async with store.reading() as tables:
         letter = await tables.dead_letters.by_id(letter_id)
@@ -44,7 +45,7 @@ async def redrive(store: Store, publisher: Publisher, letter_id: int) -> dict[st
             raise NotFound(f"no dead letter {letter_id}")
         await publisher.publish(letter.event)
         await tables.dead_letters.mark_redriven(letter_id)
-    return {"message": f"event {letter.event.id} was sent again"}
+    return MessageAnswer(message=f"event {letter.event.id} was sent again")
 
 
 def failure_of(event: Event) -> Failure:
@@ -66,25 +67,3 @@ def _plain(encoded: str | None) -> str | None:
     except (binascii.Error, ValueError):
         return encoded
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-
-
-def _shape(letter: DeadLetter) -> dict[str, Any]:
-    event = letter.event
-    return {
-        "id": letter.id,
-        "event": {
-            "id": event.id,
-            "source": event.source,
-            "type": event.type,
-            "subject": event.subject,
-            "time": event.time,
-            "extensions": dict(event.extensions),
-        },
-        "destination": letter.failure.destination,
-        "status_code": letter.failure.status_code,
-        "cause": letter.failure.cause,
-        "times": letter.times,
-        "first_received_at": letter.first_received_at.isoformat(),
-        "last_received_at": letter.last_received_at.isoformat(),
-        "redriven_at": letter.redriven_at and letter.redriven_at.isoformat(),
-    }

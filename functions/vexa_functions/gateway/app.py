@@ -1,111 +1,132 @@
 """The gateway: authenticates, forwards, and serves the live feed."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 
-import httpx
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ExceptionHandler
 from starlette.websockets import WebSocket
 
-from vexa_functions.auth.identity import HEADER, sign_identity
-from vexa_functions.gateway.authentication import Authenticator
-from vexa_functions.gateway.forwarding import forward
-from vexa_functions.gateway.live import LiveConnection, admit
+from vexa_functions.auth.scopes import Scope
+from vexa_functions.gateway.access import KEY_HEADER
+from vexa_functions.gateway.answers import HealthAnswer
+from vexa_functions.gateway.deps import GatewayDeps, open_deps
+from vexa_functions.gateway.docs_page import CONTENT_SECURITY_POLICY, docs_page
+from vexa_functions.gateway.forwarding import Forwarder
+from vexa_functions.gateway.limits import RateLimited
+from vexa_functions.gateway.live.event_stream import MEDIA_TYPE, EventStream
+from vexa_functions.gateway.live.feed import Feed, position_of
+from vexa_functions.gateway.live.socket import serve_socket
+from vexa_functions.gateway.live.wire import MeetingRef
 from vexa_functions.gateway.settings import GatewaySettings
-from vexa_functions.hosting.door import answer_errors
+from vexa_functions.gateway.table import DOCUMENT, Table, read_document
+from vexa_functions.hosting.door import answer, answer_errors
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
-from vexa_functions.live_feed import LiveReader, open_valkey
-from vexa_functions.store.tables import Store, open_store
-
-ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayDeps:
-    """The gateway's graph."""
-
-    settings: GatewaySettings
-    store: Store
-    authenticator: Authenticator
-    client: httpx.AsyncClient
-    reader: LiveReader
+from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
+from vexa_functions.hosting.outermost import Outermost
+from vexa_functions.hosting.parameters import text_in_path
 
 
-@asynccontextmanager
-async def open_deps(settings: GatewaySettings) -> AsyncIterator[GatewayDeps]:
-    """Put the gateway together."""
-    async with (
-        open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
-        open_valkey(str(settings.redis_url)) as valkey,
-        httpx.AsyncClient(timeout=settings.forward_timeout_s) as client,
-    ):
-        yield GatewayDeps(
-            settings=settings, store=store, authenticator=Authenticator(store), client=client, reader=LiveReader(valkey)
-        )
-
-
-async def health(_: Request) -> Response:
+async def get_health(_: Request) -> Response:
     """GET /health and GET /"""
-    return JSONResponse({"status": "ok", "service": "vexa-gateway"})
+    return answer(HealthAnswer(status="ok", service="vexa-gateway"))
 
 
-async def to_admin(request: Request) -> Response:
-    """Pass on; the admin function checks the administrator's key itself."""
-    deps = await _deps(request)
-    return await forward(request, deps.client, str(deps.settings.admin_api_url), {})
+async def get_openapi(_: Request) -> Response:
+    """GET /openapi.json"""
+    return Response(DOCUMENT.read_bytes(), media_type="application/json")
 
 
-async def to_dead_letters(request: Request) -> Response:
-    """Pass on; the dead letter function checks the administrator's key itself."""
-    deps = await _deps(request)
-    return await forward(request, deps.client, str(deps.settings.dead_letters_url), {})
+async def get_docs(_: Request) -> Response:
+    """GET /docs"""
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(docs_page(read_document()), media_type="text/html", headers=headers)
 
 
-async def to_bots(request: Request) -> Response:
-    """Authenticate and pass on to the bots function."""
-    deps = await _deps(request)
-    return await _forward_for_user(request, deps, str(deps.settings.bot_manager_url))
-
-
-async def to_collector(request: Request) -> Response:
-    """Authenticate and pass on to the collector."""
-    deps = await _deps(request)
-    return await _forward_for_user(request, deps, str(deps.settings.transcription_collector_url))
+async def get_stream(request: Request) -> Response:
+    """GET /transcripts/{platform}/{native_meeting_id}/stream"""
+    live = (await _deps(request)).live
+    key = request.headers.get(KEY_HEADER)
+    holder = await live.access.admit(request, key, Scope.READ)
+    ref = MeetingRef(platform=text_in_path(request, "platform"), native_id=text_in_path(request, "native_meeting_id"))
+    feed = Feed(live.store, live.reader, holder.principal.user_id)
+    await feed.follow(ref, since=position_of(request.headers.get("last-event-id")))
+    return EventStream(feed, live.access.visit(key or ""), live)
 
 
 async def live_feed(function: Callable[[], Function], socket: WebSocket) -> None:
     """Serve /ws; functions-framework carries no WebSocket, so the outer shell routes it."""
     deps: GatewayDeps = await function().app.state.deps.get()
-    principal = await admit(socket, deps.authenticator)
-    if principal is not None:
-        connection = LiveConnection(socket, deps.store, deps.reader, principal)
-        await connection.serve(deps.settings.max_socket_s)
+    await serve_socket(socket, deps.live)
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/",
+        handler=get_health,
+        summary="Tell that the gateway answers",
+        caller=Caller.ANYBODY,
+        answers={200: HealthAnswer},
+    ),
+    Operation(
+        method="GET",
+        path="/health",
+        handler=get_health,
+        summary="Tell that the gateway answers",
+        caller=Caller.ANYBODY,
+        answers={200: HealthAnswer},
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        handler=get_openapi,
+        summary="Describe every route",
+        caller=Caller.ANYBODY,
+        media_types=("application/json",),
+    ),
+    Operation(
+        method="GET",
+        path="/docs",
+        handler=get_docs,
+        summary="Describe every route, for people",
+        caller=Caller.ANYBODY,
+        media_types=("text/html",),
+    ),
+    Operation(
+        method="GET",
+        path="/transcripts/{platform}/{native_meeting_id}/stream",
+        handler=get_stream,
+        summary="Follow a meeting's transcript as Server-Sent Events",
+        caller=Caller.USER,
+        scope=Scope.READ,
+        parameters=(
+            Parameter(
+                name="Last-Event-ID",
+                where="header",
+                meaning="Id of the last event seen; without it, what is stored comes first",
+                schema={"type": "string"},
+            ),
+        ),
+        media_types=(MEDIA_TYPE,),
+    ),
+)
 
 
 def build(settings: GatewaySettings) -> Function:
     """Put the function together; nothing is opened yet."""
     deps = Lazy(lambda: open_deps(settings))
-    app = Starlette(
-        routes=[
-            Route("/", health, methods=["GET"]),
-            Route("/health", health, methods=["GET"]),
-            Route("/admin/dead-letters", to_dead_letters, methods=ANY_METHOD),
-            Route("/admin/dead-letters/{rest:path}", to_dead_letters, methods=ANY_METHOD),
-            Route("/admin/{rest:path}", to_admin, methods=ANY_METHOD),
-            Route("/bots", to_bots, methods=ANY_METHOD),
-            Route("/bots/{rest:path}", to_bots, methods=ANY_METHOD),
-            Route("/meetings", to_collector, methods=ANY_METHOD),
-            Route("/transcripts/{rest:path}", to_collector, methods=ANY_METHOD),
-        ],
-        exception_handlers=answer_errors(),
-    )
+    handlers: dict[type[Exception], ExceptionHandler] = {**answer_errors(), RateLimited: _on_rate_limited}
+    app = Starlette(routes=routes_of(OPERATIONS), middleware=_middleware(settings), exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    signing_key = settings.token_signing_key.get_secret_value()
+    app.router.default = Forwarder(Table(read_document()), deps.get, signing_key=signing_key)
     app.state.deps = deps
     return Function(app=app, log_level=settings.log_level, aclose=deps.aclose)
 
@@ -116,10 +137,19 @@ def function() -> Function:
     return build(GatewaySettings.from_env(os.environ))
 
 
-async def _forward_for_user(request: Request, deps: GatewayDeps, base_url: str) -> Response:
-    principal = await deps.authenticator.principal(request.headers.get("x-api-key"))
-    identity = sign_identity(principal, key=deps.settings.token_signing_key.get_secret_value())
-    return await forward(request, deps.client, base_url, {HEADER: identity})
+def _middleware(settings: GatewaySettings) -> list[Middleware]:
+    if not settings.origins:
+        return [Middleware(Outermost)]
+    methods, headers = ["GET", "POST", "PUT", "PATCH", "DELETE"], ["X-API-Key", "Content-Type", "Last-Event-ID"]
+    return [
+        Middleware(Outermost),
+        Middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=methods, allow_headers=headers),
+    ]
+
+
+def _on_rate_limited(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RateLimited)
+    return JSONResponse({"detail": str(exc)}, 429, headers={"Retry-After": str(max(1, round(exc.retry_after_s)))})
 
 
 async def _deps(request: Request) -> GatewayDeps:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from functions_framework.aio import create_asgi_app
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from vexa_events.logs import configure_logging
 from vexa_functions.hosting.function import Function
+from vexa_functions.hosting.outermost import Outermost
 
 
 def shell(
@@ -34,6 +36,7 @@ def shell(
     framework_app = create_asgi_app(target=target, source=str(source), signature_type="http")  # type: ignore[no-untyped-call]
     return Starlette(
         routes=[Route("/healthz", _healthy), *routes, Mount("/", app=framework_app)],
+        middleware=[Middleware(Outermost)],
         lifespan=lifespan,
     )
 

@@ -17,8 +17,15 @@ SELECT id, user_id, name, key_prefix, scopes, created_at, expires_at, last_used_
 """
 REVOKE = "UPDATE api_tokens SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id"
 VALID = """
-SELECT user_id, scopes FROM api_tokens
+SELECT id AS token_id, user_id, scopes,
+       extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
+       coalesce(last_used_at < now() - interval '1 minute', true) AS use_is_news
+  FROM api_tokens
  WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+NOTE_USE = """
+UPDATE api_tokens SET last_used_at = now()
+ WHERE id = $1 AND coalesce(last_used_at < now() - interval '1 minute', true)
 """
 
 
@@ -41,8 +48,12 @@ class Token:
 class Grant:
     """What a valid key allows."""
 
+    token_id: int
     user_id: UserId
     scopes: frozenset[str]
+    expires_in_s: float | None
+    use_is_news: bool
+    """Its last use was noted more than a minute ago."""
 
 
 class Tokens:
@@ -76,4 +87,8 @@ class Tokens:
     async def grant(self, key_hash: bytes) -> Grant | None:
         """Find what the key with this hash allows now."""
         row = await self._connection.fetchrow(VALID, key_hash)
-        return None if row is None else Grant(user_id=UserId(row["user_id"]), scopes=frozenset(row["scopes"]))
+        return None if row is None else Grant(**{**row, "scopes": frozenset(row["scopes"])})
+
+    async def note_use(self, token_id: int) -> None:
+        """Write down that a token was used, at most once a minute."""
+        await self._connection.execute(NOTE_USE, token_id)

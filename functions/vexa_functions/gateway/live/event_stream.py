@@ -1,0 +1,91 @@
+"""The live feed over HTTP, as Server-Sent Events."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from vexa_events.errors import Forbidden, Unavailable
+from vexa_functions.gateway.access import Visit
+from vexa_functions.gateway.live.feed import Feed
+from vexa_functions.gateway.live.watching import Gone, LiveDeps, TooSlow, send_in_time
+from vexa_functions.gateway.live.wire import Json
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "text/event-stream"
+RETRY_MS = 1_000
+HEARTBEAT_S = 15.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class EventStream(Response):
+    """An answer that goes on until the watcher goes or the time is up."""
+
+    def __init__(self, feed: Feed, visit: Visit, deps: LiveDeps, clock: Callable[[], float] = time.monotonic) -> None:
+        """`feed` follows one meeting already."""
+        super().__init__(media_type=MEDIA_TYPE)
+        self._feed = feed
+        self._visit = visit
+        self._deps = deps
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI app."""
+        with self._deps.places.place():
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            if scope["method"] != "HEAD" and await self._stream(receive, send):
+                return
+            await send_in_time(send({"type": "http.response.body", "body": b"", "more_body": False}))
+
+    async def _stream(self, receive: Receive, send: Send) -> bool:
+        """Send until something ends it; true where nobody is left to be told of the end."""
+        is_over = False
+        try:
+            async with asyncio.timeout(self._deps.max_s), asyncio.TaskGroup() as tasks:
+                tasks.create_task(_wait_until_gone(receive))
+                tasks.create_task(self._follow(send))
+        except* (Gone, TooSlow, OSError):
+            is_over = True
+        except* TimeoutError:
+            pass
+        except* (Forbidden, Unavailable) as ended:
+            logger.info("event stream ended", extra={"causes": [str(cause) for cause in ended.exceptions]})
+        return is_over
+
+    async def _follow(self, send: Send) -> None:
+        await _write(send, f"retry: {RETRY_MS}\n\n")
+        wrote_at_s = self._clock()
+        while True:
+            text = "".join(map(spell, await self._feed.next()))
+            if not text and self._clock() - wrote_at_s >= HEARTBEAT_S:
+                text = ": heartbeat\n\n"
+            if text:
+                await _write(send, text)
+                wrote_at_s = self._clock()
+            await self._visit.check()
+
+
+def spell(message: Json) -> str:
+    """Spell one message as an event; JSON has no line breaks of its own."""
+    data = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    return f"id: {message['id']}\nevent: {message['type']}\ndata: {data}\n\n"
+
+
+async def _write(send: Send, text: str) -> None:
+    body = text.encode("utf-8", "backslashreplace")
+    await send_in_time(send({"type": "http.response.body", "body": body, "more_body": True}))
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise Gone("the watcher has left")
