@@ -1,43 +1,12 @@
-"""Runs one worker until it is told to stop: `python -m vexa_pool`."""
+"""Runs one worker: `python -m vexa_pool`."""
 
-import asyncio
-import logging
 import os
-import signal
 import sys
 
-from vexa_events.errors import VexaError
-from vexa_pool.app import load_model, open_worker, silero_detectors
-from vexa_pool.logs import configure_logging
-from vexa_pool.settings import PoolSettings
+# Read by OpenBLAS when numpy loads it: its threads spin between calls and take the cores from the model.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-logger = logging.getLogger(__name__)
-
-
-async def serve(settings: PoolSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    model = await asyncio.to_thread(load_model, settings)
-    detectors = await asyncio.to_thread(silero_detectors)
-    async with open_worker(settings, model, detectors):
-        await stop.wait()
-
-
-def main() -> int:
-    """Return the exit status: 0 after a clean stop, 2 where the settings are wrong."""
-    configure_logging("INFO")
-    try:
-        settings = PoolSettings.from_env(os.environ)
-    except VexaError as exc:
-        logger.error("worker cannot start", extra={"error": str(exc)})  # noqa: TRY400 - the message says it all
-        return 2
-    configure_logging(settings.log_level)
-    asyncio.run(serve(settings))
-    return 0
-
+from vexa_pool.process import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(os.environ))

@@ -28,6 +28,8 @@ CPU_DECODE_BATCH = 4
 CUDA_DECODE_BATCH = 16
 FRAMES_PER_S = 100
 ALIGNER_STEPS_PER_S = 50
+LEAD_S = 0.2
+"""Silence put before every window: whatever the offset of the speech in it, the model then hears the same."""
 MOST_TOKENS_PER_S = 14
 SPARE_TOKENS = 24
 
@@ -131,7 +133,9 @@ class WhisperModel:
 
     def _mel(self, window: Window) -> NDArray[np.float32]:
         padded = np.zeros(round(window.encoder_s * SAMPLE_RATE_HZ), np.float32)
-        padded[: window.samples.size] = window.samples[: padded.size]
+        lead = round(LEAD_S * SAMPLE_RATE_HZ)
+        end = min(padded.size, lead + window.samples.size)
+        padded[lead:end] = window.samples[: end - lead]
         return np.ascontiguousarray(self._features(padded, padding=0), dtype=np.float32)
 
     def _languages(self, requests: Sequence[DecodeRequest], encoded: Encoded) -> list[tuple[str, float]]:
@@ -147,11 +151,18 @@ class WhisperModel:
         ]
 
     def _words(self, window: Window, encoded: Encoded, ids: Sequence[int], tokenizer: Tokenizer) -> list[SpokenWord]:
-        pieces = read_pieces(ids, tokenizer, speech_s=window.speech_s)
+        speech_s = window.speech_s + LEAD_S
+        pieces = read_pieces(ids, tokenizer, speech_s=speech_s)
         tokens = [token for piece in pieces for token in piece.tokens]
-        if not tokens or not window.wants_word_times:
-            return spread_words(pieces, tokenizer, speech_s=window.speech_s)
-        frames = min(round(window.encoder_s * FRAMES_PER_S), window.samples.size * FRAMES_PER_S // SAMPLE_RATE_HZ)
+        if tokens and window.wants_word_times:
+            words = self._align(tokens, window, encoded, tokenizer)
+        else:
+            words = spread_words(pieces, tokenizer, speech_s=speech_s)
+        return [_without_lead(word) for word in words]
+
+    def _align(self, tokens: list[int], window: Window, encoded: Encoded, tokenizer: Tokenizer) -> list[SpokenWord]:
+        audio_s = LEAD_S + window.samples.size / SAMPLE_RATE_HZ
+        frames = round(min(window.encoder_s, audio_s) * FRAMES_PER_S)
         view = ctranslate2.StorageView.from_array(encoded)
         alignment = self._model.align(view, tokenizer.sot_sequence, [tokens], [frames])[0]
         text_steps, time_steps = (np.array(steps) for steps in zip(*alignment.alignments, strict=True))
@@ -165,6 +176,10 @@ class WhisperModel:
 
     def _tokenizer(self, language: str, task: Task) -> Tokenizer:
         return Tokenizer(self._tokens, self._model.is_multilingual, task=task.value, language=language)
+
+
+def _without_lead(word: SpokenWord) -> SpokenWord:
+    return replace(word, start_s=max(0.0, word.start_s - LEAD_S), end_s=max(0.0, word.end_s - LEAD_S))
 
 
 def _device(device: str) -> str:
