@@ -23,6 +23,7 @@ class CollectorDeps:
     store: Store
     ingest: Ingest
     finalizer: Finalizer
+    live: LiveFeed
     signing_key: str
 
 
@@ -40,5 +41,6 @@ async def open_deps(settings: CollectorSettings) -> AsyncIterator[CollectorDeps]
             store=store,
             ingest=Ingest(store, live),
             finalizer=Finalizer(store, relay, timeout_s=settings.finalize_timeout_s),
+            live=live,
             signing_key=settings.token_signing_key.get_secret_value(),
         )

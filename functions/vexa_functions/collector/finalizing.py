@@ -36,12 +36,21 @@ class Finalizer:
         async with self._store.transaction() as tables:
             if not (await _is_stored(tables, session) or self._timed_out(session)):
                 return
-            if await tables.sessions.set_finalized(session.session_uid):
+            is_new = await tables.sessions.set_finalized(session.session_uid)
+            if is_new and not await tables.erasure.is_erased(session.meeting_id):
+                await _note_participants(tables, session)
                 await tables.outbox.add(finalized_event(await _summary(tables, session)))
                 logger.info("session finalized", extra={"session_uid": session.session_uid})
 
     def _timed_out(self, session: Session) -> bool:
         return session.ended_at is not None and datetime.now(UTC) - session.ended_at > self._timeout
+
+
+async def _note_participants(tables: Tables, session: Session) -> None:
+    """Write down who spoke, and in which languages, unless the user has."""
+    speakers, languages = await tables.transcripts.who_and_what(session.meeting_id)
+    noted = {"participants": speakers, "languages": languages}
+    await tables.meetings.fill_data(session.meeting_id, {name: values for name, values in noted.items() if values})
 
 
 async def _is_stored(tables: Tables, session: Session) -> bool:
@@ -59,7 +68,7 @@ async def _summary(tables: Tables, session: Session) -> MeetingFinalized:
         platform=session.platform,
         native_meeting_id=session.native_meeting_id,
         status=session.status,
-        segments=len(await tables.transcripts.segments(session.meeting_id)),
+        segments=await tables.transcripts.count_segments(session.meeting_id),
         captured_s=ledger["captured_s"],
         missing_s=ledger["missing_s"],
         at=datetime.now(UTC),

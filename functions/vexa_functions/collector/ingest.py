@@ -48,7 +48,8 @@ class Ingest:
             if stream is None:
                 raise InvalidMessage(f"stream {batch.stream_uid} was never opened")
             await _check_owner(tables, batch)
-            visible, mark = await _place(tables, stream, batch)
+            is_erased = await tables.erasure.is_erased(batch.meeting_id)
+            visible, mark = _drop(stream, batch) if is_erased else await _place(tables, stream, batch)
             speaker = await tables.streams.speaker(batch.stream_uid)
         ingested = Ingested(visible=visible, mark=mark, speaker=speaker)
         for shown in ingested.visible:
@@ -112,6 +113,13 @@ def finalized_message(batch: TranscriptCommitted, speaker: Speaker) -> LiveMessa
             for segment in batch.segments
         ),
     )
+
+
+def _drop(stream: Stream, batch: TranscriptCommitted) -> tuple[tuple[TranscriptCommitted, ...], StoredMark]:
+    """Acknowledge a batch of a deleted meeting, so that its worker lets go of the text."""
+    logger.info("batch of a deleted meeting dropped", extra={"stream_uid": stream.stream_uid})
+    epoch, until_s = max(stream.epoch, batch.epoch), max(stream.stored_until_s, batch.until_s)
+    return (), StoredMark(epoch=epoch, until_s=until_s)
 
 
 async def _check_owner(tables: Tables, batch: TranscriptCommitted) -> None:

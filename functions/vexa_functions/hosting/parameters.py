@@ -1,6 +1,7 @@
-"""Numbers and texts from paths and query strings, checked."""
+"""Numbers, texts and times from paths and query strings, checked."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from starlette.requests import Request
 
@@ -55,6 +56,20 @@ def choice_in_query(request: Request, name: str, choices: Collection[str]) -> st
     if text is not None and text not in choices:
         raise InvalidMessage(f"{name}: must be one of {', '.join(sorted(choices))}")
     return text
+
+
+def time_in_query(request: Request, name: str) -> datetime | None:
+    """Read a moment from the query string, where it is given; a plus sign that was read as a space is one again."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError as exc:
+        raise InvalidMessage(f"{name}: must be a time such as 2026-01-31T12:00:00Z") from exc
+    if moment.tzinfo is None:
+        raise InvalidMessage(f"{name}: must say its time zone, as in 2026-01-31T12:00:00Z")
+    return moment
 
 
 def _check_text(name: str, text: str, *, most: int) -> None:
