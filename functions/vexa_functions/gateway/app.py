@@ -9,12 +9,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ExceptionHandler
 from starlette.websockets import WebSocket
 
 from vexa_functions.auth.scopes import Scope
 from vexa_functions.gateway.access import KEY_HEADER
 from vexa_functions.gateway.answers import HealthAnswer
+from vexa_functions.gateway.dashboard_files import PAGE, dashboard_file, wants_page
 from vexa_functions.gateway.deps import GatewayDeps, open_deps
 from vexa_functions.gateway.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from vexa_functions.gateway.forwarding import Forwarder
@@ -34,8 +36,20 @@ from vexa_functions.hosting.parameters import text_in_path
 
 
 async def get_health(_: Request) -> Response:
-    """GET /health and GET /"""
+    """GET /health"""
     return answer(HealthAnswer(status="ok", service="vexa-gateway"))
+
+
+async def get_root(request: Request) -> Response:
+    """GET /: the dashboard for browsers, health for everybody else"""
+    if wants_page(request.headers.get("accept")):
+        return dashboard_file(PAGE, request.headers.get("if-none-match"))
+    return answer(HealthAnswer(status="ok", service="vexa-gateway"), headers={"Vary": "Accept"})
+
+
+async def get_dashboard_file(request: Request) -> Response:
+    """GET /dashboard/{name}"""
+    return dashboard_file(text_in_path(request, "name"), request.headers.get("if-none-match"))
 
 
 async def get_openapi(_: Request) -> Response:
@@ -70,10 +84,11 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/",
-        handler=get_health,
-        summary="Tell that the gateway answers",
+        handler=get_root,
+        summary="Show the dashboard to a browser; tell anybody else that the gateway answers",
         caller=Caller.ANYBODY,
         answers={200: HealthAnswer},
+        media_types=("text/html",),
     ),
     Operation(
         method="GET",
@@ -123,7 +138,8 @@ def build(settings: GatewaySettings) -> Function:
     """Put the function together; nothing is opened yet."""
     deps = Lazy(lambda: open_deps(settings))
     handlers: dict[type[Exception], ExceptionHandler] = {**answer_errors(), RateLimited: _on_rate_limited}
-    app = Starlette(routes=routes_of(OPERATIONS), middleware=_middleware(settings), exception_handlers=handlers)
+    routes = [*routes_of(OPERATIONS), Route("/dashboard/{name}", get_dashboard_file, methods=["GET"])]
+    app = Starlette(routes=routes, middleware=_middleware(settings), exception_handlers=handlers)
     app.router.redirect_slashes = False
     signing_key = settings.token_signing_key.get_secret_value()
     app.router.default = Forwarder(Table(read_document()), deps.get, signing_key=signing_key)

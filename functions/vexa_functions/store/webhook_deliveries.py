@@ -136,7 +136,11 @@ class WebhookDeliveries:
         return None if row is None else _claim(row)
 
     async def claim_next(self, *, lease: timedelta) -> Claim | None:
-        """Take the delivery that is longest due, of the user for whom the fewest are tried already; None when nothing is due."""
+        """
+        Take the delivery that is longest due, None when nothing is.
+
+        Users take turns: one for whom few are tried comes before one for whom many are.
+        """
         row = await self._connection.fetchrow(CLAIM_NEXT, lease)
         return None if row is None else _claim(row)
 

@@ -1,0 +1,122 @@
+// The page: who is signed in, which meeting is open, and the list beside it.
+
+import * as api from "./api.js";
+import { button, el, note } from "./dom.js";
+import { MeetingView } from "./meeting-view.js";
+import { MeetingsView } from "./meetings-view.js";
+import { signIn } from "./sign-in.js";
+import { openStartDialog } from "./start-dialog.js";
+import { hasEnded, titleOf } from "./status.js";
+
+const RUNNING_MS = 4000;
+const QUIET_MS = 20000;
+
+class App {
+  constructor(root) {
+    this.root = root;
+    this.meetings = [];
+    window.addEventListener("hashchange", () => this.route());
+    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+  }
+
+  start() {
+    if (api.key.get()) this.enter();
+    else this.leave();
+  }
+
+  enter() {
+    this.list = new MeetingsView();
+    this.page = el("main", { class: "page", id: "page" });
+    const bar = el(
+      "header",
+      { class: "topbar" },
+      el("a", { class: "brand", href: "#/" }, el("img", { src: "/dashboard/icon.svg", alt: "", width: "26", height: "26" }), "Vexa"),
+      button("Send a bot", { icon: "plus", kind: "primary", onclick: () => openStartDialog((meeting) => this.open(meeting)) }),
+      button("Sign out", { icon: "leave", hidesLabel: true, title: "Sign out", onclick: () => this.leave() }),
+    );
+    this.frame = el("div", { class: "frame" }, el("aside", { class: "side" }, bar, this.list.element), this.page);
+    this.root.replaceChildren(el("a", { class: "skip", href: "#page", onclick: (event) => this.skip(event) }, "Skip to the meeting"), this.frame);
+    this.refresh();
+  }
+
+  leave(reason = "") {
+    api.key.forget();
+    clearTimeout(this.timer);
+    this.view?.close();
+    this.view = null;
+    this.frame = null;
+    this.meetings = [];
+    document.title = "Vexa";
+    this.root.replaceChildren(signIn(() => this.enter(), reason));
+  }
+
+  async refresh() {
+    if (!this.frame) return;
+    clearTimeout(this.timer);
+    const { frame } = this;
+    try {
+      const meetings = await api.meetings();
+      if (frame !== this.frame) return;
+      this.meetings = meetings;
+      this.isKnown = true;
+      this.route();
+    } catch (refused) {
+      if (frame !== this.frame) return;
+      if (refused.isAboutTheKey) {
+        this.refused();
+        return;
+      }
+      if (!this.isKnown) note(refused.message, "bad");
+    }
+    const isRunning = this.meetings.some((meeting) => !hasEnded(meeting.status));
+    if (!document.hidden) this.timer = setTimeout(() => this.refresh(), isRunning ? RUNNING_MS : QUIET_MS);
+  }
+
+  route() {
+    if (!this.frame) return;
+    const id = Number(/^#\/meetings\/(\d+)$/.exec(location.hash)?.[1] ?? 0);
+    const meeting = this.meetings.find((known) => known.id === id);
+    this.list.show(this.meetings, id);
+    this.frame.classList.toggle("has-open", Boolean(meeting));
+    if (meeting) this.show(meeting);
+    else this.showNothing(id);
+  }
+
+  show(meeting) {
+    if (this.view?.meeting.id === meeting.id) {
+      this.view.setStatus(meeting.status);
+      return;
+    }
+    this.view?.close();
+    this.view = new MeetingView(meeting, { onChange: () => this.refresh(), onRefused: () => this.refused() });
+    this.page.replaceChildren(this.view.element);
+    document.title = `${titleOf(meeting)} · Vexa`;
+    window.scrollTo({ top: 0 });
+  }
+
+  showNothing(id) {
+    this.view?.close();
+    this.view = null;
+    document.title = "Vexa";
+    const text = id && this.isKnown ? "There is no such meeting." : "Choose a meeting, or send a bot to one.";
+    this.page.replaceChildren(el("p", { class: "empty nothing" }, text));
+  }
+
+  open(meeting) {
+    this.meetings = [meeting, ...this.meetings.filter((known) => known.id !== meeting.id)];
+    location.hash = `#/meetings/${meeting.id}`;
+    this.refresh();
+  }
+
+  refused() {
+    this.leave("This key is no longer valid. Sign in again.");
+  }
+
+  skip(event) {
+    event.preventDefault();
+    const target = this.page.querySelector("h1") ?? this.page;
+    target.focus();
+  }
+}
+
+new App(document.getElementById("app")).start();

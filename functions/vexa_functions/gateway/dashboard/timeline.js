@@ -1,0 +1,101 @@
+// Draws the coverage ledger: one lane a stream, every captured second as speech, silence, missing or on its way.
+
+import { el } from "./dom.js";
+import { clock, duration } from "./transcript.js";
+
+const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+const MOST_TICKS = 6;
+const REASONS = {
+  overload: "the transcribers were overloaded",
+  bot_buffer_full: "the bot's memory was full",
+  capture_silent: "the meeting's sound was not captured",
+  page_lost: "the meeting's page was lost",
+  bot_lost: "the bot was lost",
+  unknown: "nobody knows why",
+};
+
+export class Timeline {
+  // `onPick(seconds)` is called where somebody points at a moment.
+  constructor(colours, onPick) {
+    this.colours = colours;
+    this.onPick = onPick;
+    this.element = el("section", { class: "card timeline", "aria-label": "Coverage" });
+  }
+
+  show(coverage, transcript) {
+    this.element.hidden = !coverage || !coverage.streams.length;
+    if (this.element.hidden) return;
+    const end = Math.max(1, ...coverage.streams.map((stream) => Math.max(stream.captured_until, stream.stored_until)));
+    const wasOpen = this.element.querySelector("details")?.open ?? false;
+    const lanes = coverage.streams.map((stream) => this.lane(stream, coverage, transcript, end));
+    this.element.replaceChildren(summary(coverage), el("div", { class: "lanes" }, ...lanes, axis(end)), ...lost(coverage, this.onPick, wasOpen));
+  }
+
+  lane(stream, coverage, transcript, end) {
+    const name = transcript.speakers.get(stream.stream_uid)?.name ?? stream.speaker ?? "Unknown speaker";
+    const gaps = coverage.missing.filter((gap) => gap.stream_uid === stream.stream_uid);
+    const spoken = transcript.segments().filter((segment) => segment.completed && segment.stream_uid === stream.stream_uid);
+    const bars = [
+      bar(stream.start, stream.stored_until, end, "stored", "stored"),
+      bar(stream.stored_until, stream.captured_until, end, "pending", "on its way"),
+      ...spoken.map((segment) => bar(segment.start, segment.end, end, "speech", `${name}, ${clock(segment.start)}`)),
+      ...gaps.map((gap) => bar(gap.start, gap.end, end, "missing", `missing ${duration(gap.end - gap.start)}: ${reason(gap)}`)),
+    ];
+    const missing = gaps.length ? `, ${duration(stream.missing_s)} missing` : ", nothing missing";
+    const label = `${name}: ${duration(stream.speech_s)} of speech${missing}`;
+    const drawing = el("div", { class: "lane", role: "img", "aria-label": label }, ...bars);
+    drawing.addEventListener("click", (event) => this.pick(event, drawing, end));
+    return el("div", { class: `row ${this.colours.of(name)}` }, el("span", { class: "name", title: name }, name), drawing);
+  }
+
+  pick(event, drawing, end) {
+    const box = drawing.getBoundingClientRect();
+    this.onPick(((event.clientX - box.left) / box.width) * end);
+  }
+}
+
+function summary(coverage) {
+  const known = coverage.captured_s > 0 ? (100 * (coverage.captured_s - coverage.missing_s)) / coverage.captured_s : 100;
+  const share = coverage.missing_s > 0 ? Math.min(99.9, Math.floor(known * 10) / 10) : 100;
+  const facts = [
+    ["Captured", duration(coverage.captured_s), ""],
+    ["Speech", duration(coverage.speech_s), "is-speech"],
+    ["Silence", duration(coverage.silence_s), "is-silence"],
+    coverage.pending_s > 0.05 ? ["On its way", duration(coverage.pending_s), "is-pending"] : null,
+    ["Missing", coverage.missing_s > 0 ? duration(coverage.missing_s) : "none", coverage.missing_s > 0 ? "is-missing" : ""],
+  ];
+  const shown = facts.filter(Boolean).map(([name, value, kind]) => el("div", { class: `fact ${kind}` }, el("dt", {}, name), el("dd", {}, value)));
+  return el("div", { class: "summary" }, el("p", { class: "share" }, el("strong", {}, `${share} %`), " of the sound is in the transcript"), el("dl", {}, ...shown));
+}
+
+function axis(end) {
+  const step = STEPS_S.find((seconds) => end / seconds <= MOST_TICKS) ?? 7200;
+  const ticks = [];
+  for (let at = 0; at <= end - step * 0.4; at += step) {
+    const tick = el("span", { class: "tick" }, clock(at));
+    tick.style.insetInlineStart = `${(100 * at) / end}%`;
+    ticks.push(tick);
+  }
+  const last = el("span", { class: "tick last" }, clock(end));
+  return el("div", { class: "row axis", "aria-hidden": "true" }, el("span", { class: "name" }), el("div", { class: "ticks" }, ...ticks, last));
+}
+
+function lost(coverage, onPick, isOpen) {
+  if (!coverage.missing.length) return [];
+  const items = coverage.missing.map((gap) =>
+    el("li", {}, el("button", { type: "button", class: "link", onclick: () => onPick(gap.start) }, `${clock(gap.start)}–${clock(gap.end)}`), ` ${gap.speaker ?? "Unknown speaker"}, ${duration(gap.end - gap.start)}: ${reason(gap)}`),
+  );
+  const count = coverage.missing.length === 1 ? "1 interval is missing" : `${coverage.missing.length} intervals are missing`;
+  return [el("details", { class: "lost", open: isOpen }, el("summary", {}, count), el("ul", {}, ...items))];
+}
+
+function reason(gap) {
+  return REASONS[gap.reason] ?? gap.reason.replaceAll("_", " ");
+}
+
+function bar(from, until, end, kind, title) {
+  const shown = el("span", { class: `bar ${kind}`, title });
+  shown.style.insetInlineStart = `${(100 * from) / end}%`;
+  shown.style.width = `${Math.max(0, (100 * (until - from)) / end)}%`;
+  return shown;
+}

@@ -1,0 +1,98 @@
+// What is known of a meeting's words: stored segments, and above them the drafts that are still being heard. No DOM.
+
+const PAUSE_S = 6;
+const LONGEST_TURN_S = 60;
+
+export class Transcript {
+  constructor() {
+    this.stored = new Map();
+    this.drafts = new Map();
+    this.speakers = new Map();
+  }
+
+  // Takes the answer of GET /transcripts.
+  load(segments) {
+    this.stored = new Map();
+    for (const segment of segments) this.store(segment);
+  }
+
+  // Takes one message of the live feed.
+  hear(message) {
+    const { segments = [], stream_uid: stream, snapshot } = message.payload;
+    if (snapshot) this.drafts.clear();
+    if (message.type === "transcript.mutable") {
+      if (stream) this.drafts.set(stream, segments.filter((segment) => !this.stored.has(segment.segment_id)));
+      for (const segment of segments) this.learn(segment);
+    }
+    if (message.type === "transcript.finalized") for (const segment of segments) this.store(segment);
+  }
+
+  endDrafts() {
+    this.drafts.clear();
+  }
+
+  store(segment) {
+    this.stored.set(segment.segment_id, { ...segment, completed: true });
+    this.learn(segment);
+    const drafts = this.drafts.get(segment.stream_uid);
+    if (!drafts) return;
+    const left = drafts.filter((draft) => draft.segment_id !== segment.segment_id && draft.end > segment.end);
+    this.drafts.set(segment.stream_uid, left);
+  }
+
+  // Remembers who speaks in a stream; the higher revision wins, also for what was said before.
+  learn(segment) {
+    const known = this.speakers.get(segment.stream_uid);
+    if (!segment.speaker || (known && known.revision > segment.revision)) return;
+    this.speakers.set(segment.stream_uid, { name: segment.speaker, revision: segment.revision });
+  }
+
+  speakerOf(segment) {
+    return segment.speaker && !segment.revision ? segment.speaker : (this.speakers.get(segment.stream_uid)?.name ?? segment.speaker);
+  }
+
+  segments() {
+    const drafts = [...this.drafts.values()].flat().filter((draft) => draft.text.trim());
+    return [...this.stored.values(), ...drafts].sort(
+      (a, b) => a.start - b.start || a.end - b.end || (a.segment_id < b.segment_id ? -1 : 1),
+    );
+  }
+
+  // Groups what one person said without a long pause.
+  turns() {
+    const turns = [];
+    for (const segment of this.segments()) {
+      const speaker = this.speakerOf(segment) || "Unknown speaker";
+      const last = turns.at(-1);
+      const goesOn =
+        last && last.speaker === speaker && segment.start - last.end < PAUSE_S && segment.end - last.start < LONGEST_TURN_S;
+      if (goesOn) {
+        last.segments.push(segment);
+        last.end = Math.max(last.end, segment.end);
+      } else {
+        turns.push({ id: segment.segment_id, speaker, start: segment.start, end: segment.end, segments: [segment] });
+      }
+    }
+    return turns;
+  }
+
+  text() {
+    return this.turns()
+      .map((turn) => `${turn.speaker} (${clock(turn.start)}): ${turn.segments.map((segment) => segment.text.trim()).join(" ")}`)
+      .join("\n\n");
+  }
+}
+
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const tail = `${String(rest).padStart(2, "0")}`;
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
+}
+
+export function duration(seconds) {
+  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
