@@ -101,11 +101,12 @@ class Part:
                 self._output.note(f"{self.spec.name} did not stop within {self.spec.stop_within_s:g} s and is killed")
                 self.kill()
                 await process.wait()
+        self.kill()
         await self._end_pump()
 
     def kill(self) -> None:
-        """End the process and all that it started, at once."""
-        if self._process is not None and self._process.returncode is None:
+        """End the process and all that it started and left behind, at once."""
+        if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -116,6 +117,7 @@ class Part:
             code = await self._process.wait()
             if loop.time() - started_at > _STEADY_S:
                 backoff_s = _FIRST_BACKOFF_S
+            self.kill()
             self._output.note(f"{self.spec.name} ended with {code}; it starts again in {backoff_s:g} s")
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)

@@ -90,6 +90,6 @@ async def _publish_environment(stack: Stack) -> dict[str, str]:
 
 def _banner(environment: dict[str, str], stack: Stack) -> list[str]:
     shown = {"API": "VEXA_API_URL", "API key": "VEXA_API_KEY", "admin key": "VEXA_ADMIN_API_KEY"}
-    also = {"stream": "VEXA_STREAM_URL", "broker": "VEXA_BROKER_URL", "Postgres": "DATABASE_URL", "Valkey": "REDIS_URL"}
+    also = {"stream": "VEXA_STREAM_URL", "broker": "VEXA_BROKER_URL"}
     rows = [f"  {label:<10} {environment[name]}" for label, name in {**shown, **also}.items()]
     return ["ready", *rows, f"  {'variables':<10} {stack.state.env_file}", "  Ctrl-C stops everything"]

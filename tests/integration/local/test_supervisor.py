@@ -1,0 +1,218 @@
+"""Real processes under the supervisor: kept alive, stopped, never left behind."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vexa_local.errors import StartFailed
+from vexa_local.parts import PartSpec
+from vexa_local.ports import LOOPBACK, free_port
+from vexa_local.supervisor import Supervisor
+
+DEADLINE_S = 15.0
+SLEEPER = "import time; print('awake', flush=True); time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+PARENT = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]); print(p.pid, flush=True)"
+
+
+@dataclass(slots=True)
+class Heard:
+    """An output that remembers."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def line(self, name: str, text: str) -> None:
+        self.lines.append((name, text))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Ready once the process has spoken."""
+
+    heard: Heard
+    name: str
+
+    async def so(self) -> bool:
+        return any(name == self.name for name, _ in self.heard.lines)
+
+
+async def at_once() -> bool:
+    return True
+
+
+async def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def supervisor(heard: Heard, tmp_path: Path) -> AsyncIterator[Supervisor]:
+    inherited = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    running = Supervisor(inherited, heard, records=tmp_path / "processes.json")
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+def outsider() -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.DEVNULL)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def a_part(
+    code: str, name: str = "part", *, is_ready: Callable[[], Awaitable[bool]] = at_once, port: int | None = None
+) -> PartSpec:
+    return PartSpec(
+        name=name,
+        command=(sys.executable, "-c", code),
+        port=port or free_port(),
+        is_ready=is_ready,
+        ready_within_s=2.0,
+        stop_within_s=0.5,
+    )
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def pid_of(supervisor: Supervisor) -> int:
+    [[part]] = supervisor.stages
+    assert part.pid is not None
+    return part.pid
+
+
+async def test_a_killed_process_starts_again(supervisor: Supervisor, heard: Heard) -> None:
+    """Whatever ends a process, the stack gets it back."""
+    await supervisor.start([[a_part(SLEEPER)]])
+    first = pid_of(supervisor)
+
+    psutil.Process(first).kill()
+
+    [[part]] = supervisor.stages
+    await eventually(lambda: part.restarts == 1 and part.pid is not None)
+    assert part.pid != first
+    assert heard.notes == ["part ended with -9; it starts again in 0.5 s"]
+
+
+async def test_a_stopped_process_stays_down(supervisor: Supervisor) -> None:
+    """Stopping is no crash."""
+    await supervisor.start([[a_part(SLEEPER)]])
+    process = psutil.Process(pid_of(supervisor))
+
+    await supervisor.stop()
+
+    [[part]] = supervisor.stages
+    assert part.restarts == 0
+    assert not process.is_running()
+
+
+async def test_a_process_that_ignores_the_request_is_killed(supervisor: Supervisor, heard: Heard) -> None:
+    """The end of a stack is bounded."""
+    await supervisor.start([[a_part(DEAF, is_ready=Said(heard, "part").so)]])
+    process = psutil.Process(pid_of(supervisor))
+
+    await supervisor.stop()
+
+    assert not process.is_running()
+    assert heard.notes == ["part did not stop within 0.5 s and is killed"]
+
+
+async def test_what_a_process_started_ends_with_it(supervisor: Supervisor, heard: Heard) -> None:
+    """A parent that goes first leaves nobody behind."""
+    await supervisor.start([[a_part(PARENT + "; p.wait()", is_ready=Said(heard, "part").so)]])
+    [(_, grandchild)] = [line for line in heard.lines if line[1].isdigit()]
+
+    await supervisor.stop()
+
+    await eventually(lambda: not is_alive(int(grandchild)))
+
+
+async def test_a_process_that_ends_at_once_fails_the_start_with_its_words(supervisor: Supervisor) -> None:
+    """The reason is what the process said last."""
+    with pytest.raises(StartFailed, match=r"(?s)part ended with 3.*no such setting"):
+        await supervisor.start([[a_part("print('no such setting'); raise SystemExit(3)", is_ready=never)]])
+
+
+async def test_a_process_that_does_not_get_ready_fails_the_start(supervisor: Supervisor, heard: Heard) -> None:
+    """Waiting is bounded, and nothing of a failed start stays."""
+    with pytest.raises(StartFailed, match=r"(?s)part was not ready on port \d+ within 2 s.*awake"):
+        await supervisor.start([[a_part(SLEEPER, is_ready=never)]])
+
+    process = psutil.Process(pid_of(supervisor))
+    await supervisor.stop()
+    assert not process.is_running()
+
+
+async def test_a_taken_port_fails_the_start_by_name(supervisor: Supervisor) -> None:
+    """The message names the part, the port and a way out."""
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(StartFailed, match=rf"port {port} \(part\) is taken.*--port-offset"):
+            await supervisor.start([[a_part(SLEEPER, port=port)]])
+
+
+async def test_a_stage_waits_for_the_one_before(supervisor: Supervisor, heard: Heard) -> None:
+    """Functions start when the database is migrated, not before."""
+    order: list[str] = []
+
+    await supervisor.start(
+        [[a_part(SLEEPER, "first", is_ready=Said(heard, "first").so)], [lambda: order.append(heard.lines[0][0])]]
+    )
+
+    assert order == ["first"]
+
+
+async def test_a_killed_runs_processes_are_stopped_by_the_next(
+    supervisor: Supervisor, heard: Heard, tmp_path: Path, outsider: "subprocess.Popen[bytes]"
+) -> None:
+    """A supervisor that was killed could not clean up; its records tell what to stop."""
+    record(tmp_path, outsider.pid, psutil.Process(outsider.pid).create_time())
+
+    await supervisor.start([])
+
+    assert not is_alive(outsider.pid)
+    assert heard.notes == ["pool is left over from an earlier run and is stopped"]
+
+
+async def test_a_stranger_with_a_recorded_number_is_left_alone(
+    supervisor: Supervisor, tmp_path: Path, outsider: "subprocess.Popen[bytes]"
+) -> None:
+    """Process numbers are used again; the start time tells who is meant."""
+    record(tmp_path, outsider.pid, 1.0)
+
+    await supervisor.start([])
+
+    assert is_alive(outsider.pid)
+
+
+def record(folder: Path, pid: int, started: float) -> None:
+    (folder / "processes.json").write_text(json.dumps({"pool": {"pid": pid, "started": started}}))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
