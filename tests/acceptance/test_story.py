@@ -197,7 +197,14 @@ def _workers(stack_pid: int) -> list[psutil.Process]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         children = psutil.Process(stack_pid).children(recursive=True)
-        workers = [child for child in children if "vexa_pool" in " ".join(child.cmdline())]
+        workers = [child for child in children if _is_worker(child)]
         if workers:
             return workers
     pytest.fail("no pool worker is running")
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "vexa_pool" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
