@@ -64,12 +64,7 @@ def operations() -> list[tuple[str, Operation]]:
     """List every public operation with its function, in the order in which they are matched."""
     present = [name for name in FUNCTIONS if find_spec(f"vexa_functions.{name}.app") is not None]
     tables = [(name, import_module(f"vexa_functions.{name}.app")) for name in present]
-    return [
-        (name, operation)
-        for name, module in tables
-        for operation in getattr(module, "OPERATIONS", ())
-        if operation.is_public
-    ]
+    return [(name, operation) for name, module in tables for operation in module.OPERATIONS if operation.is_public]
 
 
 def document(described: Sequence[tuple[str, Operation]]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The signed identity that the gateway adds to what it forwards, and that functions check."""
 
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +15,8 @@ from vexa_events.identity import UserId
 HEADER = "x-vexa-identity"
 AUDIENCE = "vexa-functions"
 LIFETIME = timedelta(seconds=60)
+REUSED_S = 5.0
+MAX_SIGNED = 10_000
 LEEWAY = timedelta(seconds=10)
 """Clocks of two machines may differ by this much."""
 _ALGORITHM = "HS256"
@@ -36,6 +41,27 @@ def sign_identity(principal: Principal, *, key: str) -> str:
         "exp": now + LIFETIME,
     }
     return jwt.encode(payload, key, algorithm=_ALGORITHM)
+
+
+class IdentitySigner:
+    """Signs for the gateway; one signature serves a principal's requests for a moment."""
+
+    def __init__(self, key: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._key = key
+        self._clock = clock
+        self._signed: OrderedDict[Principal, tuple[float, str]] = OrderedDict()
+
+    def sign(self, principal: Principal) -> str:
+        """Return a signature that is good for at least LIFETIME less REUSED_S."""
+        known = self._signed.get(principal)
+        if known is not None and known[0] > self._clock():
+            return known[1]
+        signed = sign_identity(principal, key=self._key)
+        self._signed[principal] = (self._clock() + REUSED_S, signed)
+        self._signed.move_to_end(principal)
+        while len(self._signed) > MAX_SIGNED:
+            self._signed.popitem(last=False)
+        return signed
 
 
 def verify_identity(request: Request, *, key: str) -> Principal:

@@ -3,12 +3,14 @@ Storing committed batches: each once, in order, under its stream's row lock.
 
 The order of effects is what makes nothing get lost: first the text is
 committed, then readers see it live, then the stream's mark is raised. A crash
-between two of these is healed by the worker, which sends the batch again
-until it sees the mark.
+between two of these is healed by the batch's next delivery, from the Broker or
+from the worker. Whatever a delivery does, it shows what the database holds
+from its batch on: also the batches that had waited for it, also where a newer
+epoch has begun since.
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from vexa_events.errors import InvalidMessage
@@ -18,20 +20,13 @@ from vexa_events.lifecycle import StreamAttributed
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment, StoredMark
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.live_feed import LiveFeed
-from vexa_functions.store.streams import Speaker, Stream
+from vexa_functions.store.streams import Stream
 from vexa_functions.store.tables import Store, Tables
+from vexa_functions.store.transcripts import StoredSegment
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ingested:
-    """What one delivery led to."""
-
-    visible: tuple[TranscriptCommitted, ...]
-    """Batches whose text readers should be shown, in order."""
-    mark: StoredMark
-    speaker: Speaker
+SHOWN_AT_ONCE = 200
 
 
 class Ingest:
@@ -49,77 +44,54 @@ class Ingest:
                 raise InvalidMessage(f"stream {batch.stream_uid} was never opened")
             await _check_owner(tables, batch)
             is_erased = await tables.erasure.is_erased(batch.meeting_id)
-            visible, mark = _drop(stream, batch) if is_erased else await _place(tables, stream, batch)
-            speaker = await tables.streams.speaker(batch.stream_uid)
-        ingested = Ingested(visible=visible, mark=mark, speaker=speaker)
-        for shown in ingested.visible:
-            if shown.segments:
-                await self._live.publish(finalized_message(shown, ingested.speaker))
-        await self._live.acknowledge(batch.stream_uid, ingested.mark)
+            mark = _drop(stream, batch) if is_erased else await _place(tables, stream, batch)
+        async with self._store.reading() as tables:
+            stored = await tables.transcripts.of_batches(batch.stream_uid, batch.epoch, from_seq=batch.batch_seq)
+        await self._show(stored, batch)
+        await self._live.acknowledge(batch.stream_uid, mark)
 
     async def take_attribution(self, attribution: StreamAttributed) -> None:
         """Repaint the stream's stored text in the live feed under its new speaker."""
         async with self._store.reading() as tables:
-            speaker = await tables.streams.speaker(attribution.stream_uid)
             stored = await tables.transcripts.segments(attribution.meeting_id)
-        segments = tuple(
-            LiveSegment(
-                segment_id=segment_id(segment.stream_uid, segment.epoch, segment.seq),
-                stream_uid=segment.stream_uid,
-                start_s=segment.start_s,
-                end_s=segment.end_s,
-                text=segment.text,
-                language=segment.language,
-                speaker=segment.speaker,
-                revision=speaker.revision,
-                completed=True,
-            )
-            for segment in stored
-            if segment.stream_uid == attribution.stream_uid
-        )
-        for first in range(0, len(segments), 200):
+        own = [segment for segment in stored if segment.stream_uid == attribution.stream_uid]
+        await self._show(own, attribution)
+
+    async def _show(self, segments: Sequence[StoredSegment], cause: TranscriptCommitted | StreamAttributed) -> None:
+        """Put stored text of one stream before the readers; seeing it twice changes nothing for them."""
+        for first in range(0, len(segments), SHOWN_AT_ONCE):
             await self._live.publish(
                 LiveMessage(
                     kind=LiveKind.FINALIZED,
-                    meeting_id=attribution.meeting_id,
-                    session_uid=attribution.session_uid,
-                    stream_uid=attribution.stream_uid,
+                    meeting_id=cause.meeting_id,
+                    session_uid=cause.session_uid,
+                    stream_uid=cause.stream_uid,
                     at=datetime.now(UTC),
-                    segments=segments[first : first + 200],
+                    segments=tuple(map(live_segment, segments[first : first + SHOWN_AT_ONCE])),
                 )
             )
 
 
-def finalized_message(batch: TranscriptCommitted, speaker: Speaker) -> LiveMessage:
-    """Spell a stored batch for the live feed."""
-    return LiveMessage(
-        kind=LiveKind.FINALIZED,
-        meeting_id=batch.meeting_id,
-        session_uid=batch.session_uid,
-        stream_uid=batch.stream_uid,
-        at=datetime.now(UTC),
-        segments=tuple(
-            LiveSegment(
-                segment_id=segment_id(batch.stream_uid, batch.epoch, segment.seq),
-                stream_uid=batch.stream_uid,
-                start_s=segment.start_s,
-                end_s=segment.end_s,
-                text=segment.text,
-                language=segment.language,
-                speaker=segment.speaker or speaker.name,
-                revision=speaker.revision,
-                completed=True,
-            )
-            for segment in batch.segments
-        ),
+def live_segment(segment: StoredSegment) -> LiveSegment:
+    """Spell a stored segment for the live feed."""
+    return LiveSegment(
+        segment_id=segment_id(segment.stream_uid, segment.epoch, segment.seq),
+        stream_uid=segment.stream_uid,
+        start_s=segment.start_s,
+        end_s=segment.end_s,
+        text=segment.text,
+        language=segment.language,
+        speaker=segment.speaker,
+        revision=segment.revision,
+        completed=True,
     )
 
 
-def _drop(stream: Stream, batch: TranscriptCommitted) -> tuple[tuple[TranscriptCommitted, ...], StoredMark]:
+def _drop(stream: Stream, batch: TranscriptCommitted) -> StoredMark:
     """Acknowledge a batch of a deleted meeting, so that its worker lets go of the text."""
     logger.info("batch of a deleted meeting dropped", extra={"stream_uid": stream.stream_uid})
     epoch, until_s = max(stream.epoch, batch.epoch), max(stream.stored_until_s, batch.until_s)
-    return (), StoredMark(epoch=epoch, until_s=until_s)
+    return StoredMark(epoch=epoch, until_s=until_s)
 
 
 async def _check_owner(tables: Tables, batch: TranscriptCommitted) -> None:
@@ -129,27 +101,23 @@ async def _check_owner(tables: Tables, batch: TranscriptCommitted) -> None:
         raise InvalidMessage(f"stream {batch.stream_uid} does not belong to meeting {batch.meeting_id}")
 
 
-async def _place(
-    tables: Tables, stream: Stream, batch: TranscriptCommitted
-) -> tuple[tuple[TranscriptCommitted, ...], StoredMark]:
+async def _place(tables: Tables, stream: Stream, batch: TranscriptCommitted) -> StoredMark:
     mark = StoredMark(epoch=max(stream.epoch, 1), until_s=stream.stored_until_s)
     if batch.epoch > stream.epoch:
         raise InvalidMessage(f"epoch {batch.epoch} of stream {stream.stream_uid} was never opened")
     if batch.epoch < stream.epoch:
         logger.info("fenced batch ignored", extra={"stream_uid": stream.stream_uid, "epoch": batch.epoch})
-        return (), mark
+        return mark
     if batch.batch_seq < stream.next_batch_seq:
-        return (batch,), mark
+        return mark
     if batch.batch_seq > stream.next_batch_seq:
         await tables.batches.hold(batch)
-        return (), mark
-    stored = await _store_run(tables, stream, batch)
-    return stored, StoredMark(epoch=stream.epoch, until_s=stored[-1].until_s)
+        return mark
+    return StoredMark(epoch=stream.epoch, until_s=await _store_run(tables, stream, batch))
 
 
-async def _store_run(tables: Tables, stream: Stream, batch: TranscriptCommitted) -> tuple[TranscriptCommitted, ...]:
-    """Store the batch that is next, and every held one that follows it without a hole."""
-    stored: list[TranscriptCommitted] = []
+async def _store_run(tables: Tables, stream: Stream, batch: TranscriptCommitted) -> float:
+    """Store the batch that is next, and every held one that follows it without a hole; return where they end."""
     edge_s, following = stream.stored_until_s, batch
     while True:
         if not same_instant(following.from_s, edge_s):
@@ -158,11 +126,10 @@ async def _store_run(tables: Tables, stream: Stream, batch: TranscriptCommitted)
                 f"the stored text ends at {edge_s} s"
             )
         await tables.batches.store(following)
-        stored.append(following)
         edge_s = following.until_s
         held = await tables.batches.release(stream.stream_uid, stream.epoch, following.batch_seq + 1)
         if held is None:
             break
         following = held
     await tables.streams.advance(stream.stream_uid, stored_until_s=edge_s, next_batch_seq=following.batch_seq + 1)
-    return tuple(stored)
+    return edge_s

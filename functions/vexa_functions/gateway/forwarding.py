@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketClose
 
 from vexa_events.errors import Unavailable
 from vexa_functions.auth.identity import HEADER as IDENTITY_HEADER
-from vexa_functions.auth.identity import Principal, sign_identity
+from vexa_functions.auth.identity import IdentitySigner, Principal
 from vexa_functions.gateway.access import KEY_HEADER, Access
 from vexa_functions.gateway.http_answer import Answer
 from vexa_functions.gateway.table import Passage, Table
@@ -46,7 +46,7 @@ class Forwarder:
     def __init__(self, table: Table, deps: Callable[[], Awaitable[ForwardingDeps]], *, signing_key: str) -> None:
         self._table = table
         self._deps = deps
-        self._signing_key = signing_key
+        self._signer = IdentitySigner(signing_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; errors are left to the app's table of errors."""
@@ -82,7 +82,7 @@ class Forwarder:
         headers = [(name, value) for name, value in scope["headers"] if name in wanted]
         headers.append((REQUEST_ID_HEADER.encode(), request_id(scope).encode()))
         if principal is not None:
-            headers.append((IDENTITY_HEADER.encode(), sign_identity(principal, key=self._signing_key).encode()))
+            headers.append((IDENTITY_HEADER.encode(), self._signer.sign(principal).encode()))
         return headers
 
 

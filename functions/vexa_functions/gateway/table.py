@@ -13,7 +13,6 @@ from vexa_functions.hosting.operations import Caller
 DOCUMENT = Path(__file__).with_name("openapi.json")
 OWN = "gateway"
 _PARAMETER = re.compile(r"{[a-z_]+(:path)?}")
-INTERIM = {"bots": "/bots(?:/.+)?", "collector": "/(?:meetings|transcripts)(?:/.+)?"}
 _STEPS = frozenset({".", ".."})
 
 
@@ -37,12 +36,6 @@ class Table:
         for path, methods in _by_path(document).items():
             patterns.append(f"({_pattern(path)})")
             self._methods.append(methods)
-        for function, pattern in INTERIM.items():
-            if not any(passage.function == function for methods in self._methods for passage in methods.values()):
-                patterns.append(f"({pattern})")
-                any_method = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-                passage = Passage(function=function, caller=Caller.USER, scope="user", headers=frozenset())
-                self._methods.append(dict.fromkeys(any_method, passage))
         self._any = re.compile("|".join(patterns)) if patterns else re.compile(r"(?!)")
 
     def methods_of(self, path: str) -> Mapping[str, Passage]:

@@ -35,6 +35,15 @@ SELECT {_SEGMENT_COLUMNS}
  ORDER BY s.requested_at, g.start_s, g.stream_uid, g.epoch, g.seq
  LIMIT $6
 """  # noqa: S608 - our own join, no input
+OF_BATCHES = f"""
+SELECT {_SEGMENT_COLUMNS}
+  FROM segments g
+  JOIN streams st USING (stream_uid)
+  JOIN sessions s USING (session_uid)
+  {_SPEAKERS}
+ WHERE g.stream_uid = $1 AND g.epoch = $2 AND g.batch_seq >= $3
+ ORDER BY g.seq
+"""  # noqa: S608
 _FOUND = f"""
 SELECT {_SEGMENT_COLUMNS}, m.id AS meeting_id, m.platform, m.native_meeting_id, m.data ->> 'name' AS meeting_name,
        {{headline}} AS headline
@@ -178,6 +187,11 @@ class Transcripts:
         """
         key = (after.stream_uid, after.epoch, after.seq) if after else (None, None, None)
         rows = await self._connection.fetch(SEGMENTS, meeting_id, since, *key, limit)
+        return [StoredSegment(**row) for row in rows]
+
+    async def of_batches(self, stream_uid: str, epoch: int, *, from_seq: int) -> list[StoredSegment]:
+        """List the segments of a stream's epoch from a batch on."""
+        rows = await self._connection.fetch(OF_BATCHES, stream_uid, epoch, from_seq)
         return [StoredSegment(**row) for row in rows]
 
     async def count_segments(self, meeting_id: int) -> int:
