@@ -10,11 +10,15 @@ from functools import partial
 import httpx
 
 from vexa_bot.bots_client import BotsClient
-from vexa_bot.capture import AttendanceFailed, Platform
+from vexa_bot.browser.attendance import BrowserPlatform
+from vexa_bot.browser.site import Guest
+from vexa_bot.browser.stay import Limits
+from vexa_bot.capture import Platform
 from vexa_bot.epoch_talk import StreamIdentity, Tuning
 from vexa_bot.lifecycle import Ending
 from vexa_bot.patience import Patience
 from vexa_bot.platforms.replay import ReplayPlatform
+from vexa_bot.platforms.sites import site_of
 from vexa_bot.replay_buffer import ReplayBuffer
 from vexa_bot.reporter import Reporter
 from vexa_bot.retry import Backoff
@@ -67,9 +71,26 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
 
 
 def _platform(settings: BotSettings) -> Platform:
-    if settings.order.platform != "replay":
-        raise AttendanceFailed("platform_not_supported", f"this bot does not know {settings.order.platform!r}")
-    return ReplayPlatform(settings.replay_dir, settings.order.native_meeting_id, monotonic=time.monotonic)
+    order = settings.order
+    if order.platform == "replay":
+        return ReplayPlatform(settings.replay_dir, order.native_meeting_id, monotonic=time.monotonic)
+    return BrowserPlatform(
+        site_of(order, janus_page_url=str(settings.janus_page_url) if settings.janus_page_url else None),
+        Guest(name=order.bot_name, passcode=order.passcode),
+        limits=_limits(settings),
+        chromium=settings.chromium_path,
+    )
+
+
+def _limits(settings: BotSettings) -> Limits:
+    wanted = settings.order.automatic_leave
+    return Limits(
+        join_s=settings.join_limit_s,
+        waiting_room_s=wanted.waiting_room_s or settings.waiting_room_s,
+        startup_alone_s=wanted.startup_alone_s or settings.startup_alone_s,
+        everyone_left_s=wanted.everyone_left_s or settings.everyone_left_s,
+        max_age_s=wanted.max_age_s or settings.max_age_s,
+    )
 
 
 def _stream_client(

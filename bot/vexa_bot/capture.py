@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from vexa_bot.lifecycle import Ending
 from vexa_events.errors import VexaError
 from vexa_events.identity import MissingReason, StreamKind
 
@@ -80,7 +81,8 @@ class StreamEnded:
     key: str
 
 
-Fact = AwaitingAdmission | Admitted | StreamFound | SpeakerLearnt | AudioHeard | AudioMissed | StreamEnded
+Fact = AwaitingAdmission | Admitted | StreamFound | SpeakerLearnt | AudioHeard | AudioMissed | StreamEnded | Ending
+"""An ending comes last, where another reason than the meeting's end is known."""
 
 
 class Platform(Protocol):

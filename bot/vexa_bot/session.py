@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -67,12 +67,13 @@ class Session:
             await self._enter(BotStatus.JOINING)
             await self._attend(group)
             ending = await self._ending
-            *stopping, last = self._lifecycle.path_to(ending)
+            *stopping, _ = self._lifecycle.path_to(ending)
             for status in stopping:
                 await self._enter(status, ending.reason)
             await self._flush()
             beating.cancel()
-            await self._conclude(last, ending)
+            ending = self._with_loss(ending)
+            await self._conclude(ending)
             reporting.cancel()
         return ending
 
@@ -111,6 +112,8 @@ class Session:
                 await self._enter(BotStatus.AWAITING_ADMISSION)
             case Admitted(at=at):
                 await self._enter(BotStatus.ACTIVE, at=at)
+            case Ending():
+                self.end(fact)
             case _:
                 self._streams.note(fact, group.create_task)
 
@@ -142,20 +145,25 @@ class Session:
             logger.warning("leaving before everything is stored")
         self._streams.abandon()
 
-    async def _conclude(self, last: BotStatus, ending: Ending) -> None:
+    def _with_loss(self, ending: Ending) -> Ending:
+        """Fail a session whose audio the database does not have, so that nobody takes the transcript for whole."""
+        unstored_s = self._streams.unstored_s()
+        if not unstored_s:
+            return ending
+        lost = f"{unstored_s:.3f} s of audio were not stored"
+        if ending.status is BotStatus.FAILED:
+            return replace(ending, evidence="; ".join(part for part in (ending.evidence, lost) if part))
+        return Ending(status=BotStatus.FAILED, reason="audio_not_stored", evidence=f"{ending.reason}; {lost}")
+
+    async def _conclude(self, ending: Ending) -> None:
         left = {"unstored_s": self._streams.unstored_s(), "dropped_s": self._streams.dropped_s()}
         logger.info("session over", extra={"reason": ending.reason, **left})
         try:
             async with self._parts.patience.bounded():
-                await self._enter(last, ending.reason, evidence=self._evidence(ending))
+                await self._enter(ending.status, ending.reason, evidence=ending.evidence)
                 await self._parts.reporter.delivered()
         except TimeoutError:
             logger.error("the end of the session could not be reported")  # noqa: TRY400 - the traceback says no more
-
-    def _evidence(self, ending: Ending) -> str | None:
-        unstored_s = self._streams.unstored_s()
-        left = f"{unstored_s:.3f} s of audio were not stored" if unstored_s else None
-        return "; ".join(part for part in (ending.evidence, left) if part) or None
 
     async def _enter(
         self,

@@ -23,6 +23,10 @@ class BotSettings(BaseModel):
     stream_url: WebsocketUrl = Field(alias="STREAM_URL")
     replay_dir: Path | None = Field(None, alias="VEXA_REPLAY_DIR")
     """Folder of recordings; platform replay is offered where this is set."""
+    chromium_path: Path = Field(Path("/usr/bin/chromium"), alias="CHROMIUM_PATH")
+    """The browser that attends meetings of browser platforms."""
+    janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
+    """Where the pages of our own Janus lie; an order with a meeting_url needs it not."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
 
     heartbeat_s: float = Field(2.0, alias="BOT_HEARTBEAT_S", gt=0, le=60)
@@ -38,6 +42,14 @@ class BotSettings(BaseModel):
     """Audio kept per stream until it is stored."""
     buffer_max_bytes: int = Field(512 * 1024 * 1024, alias="BOT_BUFFER_MAX_BYTES", ge=BYTES_PER_MS * 1_000)
     """Audio kept over all streams, whatever their number."""
+
+    join_limit_s: float = Field(60.0, alias="BOT_JOIN_LIMIT_S", gt=0, le=600)
+    """How long joining may take, and rejoining after a page was lost."""
+    waiting_room_s: float = Field(600.0, alias="BOT_WAITING_ROOM_S", gt=0, le=7_200)
+    startup_alone_s: float = Field(600.0, alias="BOT_STARTUP_ALONE_S", gt=0, le=14_400)
+    everyone_left_s: float = Field(60.0, alias="BOT_EVERYONE_LEFT_S", gt=0, le=7_200)
+    max_age_s: float = Field(14_400.0, alias="BOT_MAX_AGE_S", gt=0, le=43_200)
+    """These four hold where the order's automatic_leave says nothing else; what they mean stands there."""
 
     @property
     def buffer_bytes_per_stream(self) -> int:

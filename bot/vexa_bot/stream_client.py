@@ -65,6 +65,7 @@ class StreamClient:
         self._changed = asyncio.Event()
         self._last_refusal = ""
         self._refusals = 0
+        self._epoch = 0
 
     def wake(self) -> None:
         """Tell that the tape has grown or is finished."""
@@ -86,38 +87,50 @@ class StreamClient:
 
     async def _carry_epoch(self) -> float:
         """Carry the stream as far as one connection goes; return how long to wait before the next."""
-        opened = await self._open_epoch(
-            OpenEpoch(stream_uid=self.identity.stream_uid, kind=self._kind, start_s=to_s(self.tape.start_ms))
-        )
-        self.is_known.set()
-        self.tape.release(to_ms(opened.resume_from_s))
         delay_s = 0.0
         try:
-            if not self.tape.is_settled:
-                await self._talk(opened)
+            opened = None if self.is_known.is_set() else await self._open()
+            async with self._open_link() as link:
+                await self._talk(link, opened or await self._open())
         except* Retuned:
-            logger.info("stream retuned", extra=self._facts(opened))
+            logger.info("stream retuned", extra=self._facts())
         except* WorkerRefused as refused:
             self._count_refusal(str(refused.exceptions[0]))
             delay_s = self._backoff.next_s()
-            logger.warning("worker refused the stream", extra=self._facts(opened) | {"cause": self._last_refusal})
+            logger.warning("worker refused the stream", extra=self._facts() | {"cause": self._last_refusal})
         except* (ConnectionLost, WorkerBusy) as lost:
             delay_s = self._backoff.next_s()
-            logger.warning("epoch ended early", extra=self._facts(opened) | {"cause": str(lost.exceptions[0])})
+            logger.warning("epoch ended early", extra=self._facts() | {"cause": str(lost.exceptions[0])})
         return delay_s
 
-    async def _talk(self, opened: EpochOpened) -> None:
+    async def _open(self) -> EpochOpened:
+        """
+        Fence what went before.
+
+        The first epoch makes the stream known, worker or not; each later one
+        waits for a worker, so that a dead one costs no epochs.
+        """
+        opened = await self._open_epoch(
+            OpenEpoch(stream_uid=self.identity.stream_uid, kind=self._kind, start_s=to_s(self.tape.start_ms))
+        )
+        self._epoch = opened.epoch
+        self.is_known.set()
+        self.tape.release(to_ms(opened.resume_from_s))
+        return opened
+
+    async def _talk(self, link: Link, opened: EpochOpened) -> None:
+        if self.tape.is_settled:
+            return
         talk = EpochTalk(
             tape=self.tape, opened=opened, identity=self.identity, tuning=self._tuning, speaker=self.speaker
         )
-        async with self._open_link() as link:
-            await self._greet(link, talk)
-            logger.info("epoch begun", extra=self._facts(opened))
-            async with asyncio.TaskGroup() as group:
-                others = (group.create_task(self._listen(link, talk)), group.create_task(link.watch()))
-                await self._say(link, talk)
-                for task in others:
-                    task.cancel()
+        await self._greet(link, talk)
+        logger.info("epoch begun", extra=self._facts())
+        async with asyncio.TaskGroup() as group:
+            others = (group.create_task(self._listen(link, talk)), group.create_task(link.watch()))
+            await self._say(link, talk)
+            for task in others:
+                task.cancel()
 
     async def _greet(self, link: Link, talk: EpochTalk) -> None:
         try:
@@ -152,10 +165,9 @@ class StreamClient:
         self._refusals = self._refusals + 1 if text == self._last_refusal else 1
         self._last_refusal = text
 
-    def _facts(self, opened: EpochOpened) -> dict[str, str | int | float]:
+    def _facts(self) -> dict[str, str | int | float]:
         return {
             "stream_uid": self.identity.stream_uid,
-            "epoch": opened.epoch,
-            "resume_from_s": opened.resume_from_s,
+            "epoch": self._epoch,
             "stored_until_s": to_s(self.tape.stored_ms),
         }

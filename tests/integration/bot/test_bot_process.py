@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import signal
 import struct
 import sys
@@ -195,11 +196,11 @@ async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stor
     began_s = time.monotonic()
     bot.send(signal.SIGTERM)
 
-    assert await bot.exit_code() == 0, bot.output
+    assert await bot.exit_code() == 1, bot.output
     assert time.monotonic() - began_s < 3.0
-    assert bots.path == ["joining", "active", "stopping", "completed"]
-    assert bots.statuses[-1].reason == "terminated"
-    assert "not stored" in (bots.statuses[-1].evidence or "")
+    assert bots.path == ["joining", "active", "stopping", "failed"]
+    assert bots.statuses[-1].reason == "audio_not_stored"
+    assert re.fullmatch(r"terminated; \d+\.\d{3} s of audio were not stored", bots.statuses[-1].evidence or "")
 
 
 async def test_sigterm_ends_a_bot_whose_bots_function_is_away(
@@ -221,7 +222,7 @@ async def test_sigterm_ends_a_bot_whose_bots_function_is_away(
 async def test_a_second_stop_cuts_the_wait_for_storage_short(
     bot: _Bot, bots: "BotsTwin", pool: "PoolTwin", eventually: "Eventually"
 ) -> None:
-    """The first reason stays the one that is reported."""
+    """The first reason is the one that is reported beside the loss."""
     pool.stores_until_ms = 0
     await bot.start("long")
     await eventually(lambda: pool.connections and pool.connections[0].position_ms >= 400)
@@ -230,8 +231,9 @@ async def test_a_second_stop_cuts_the_wait_for_storage_short(
 
     bot.send(signal.SIGTERM)
 
-    assert await bot.exit_code() == 0, bot.output
-    assert bots.statuses[-1].reason == "stopped_by_user"
+    assert await bot.exit_code() == 1, bot.output
+    assert bots.statuses[-1].reason == "audio_not_stored"
+    assert (bots.statuses[-1].evidence or "").startswith("stopped_by_user; ")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,7 @@ async def test_a_second_stop_cuts_the_wait_for_storage_short(
         ("replay", "../short", "recording_not_found"),
         ("replay", "empty", "recording_without_tracks"),
         ("replay", "noise", "recording_undecodable"),
-        ("google_meet", "abc-defg-hij", "platform_not_supported"),
+        ("webex", "123", "platform_not_supported"),
     ],
 )
 async def test_what_cannot_be_attended_fails_with_its_reason(

@@ -134,11 +134,13 @@ async def test_losing_the_connection_again_and_again_loses_no_sample(
     assert epochs == sorted(set(epochs))
 
 
-@pytest.mark.parametrize("answer", [server_wait(UID, 2.0), HTTPStatus.SERVICE_UNAVAILABLE])
+@pytest.mark.parametrize(
+    ("answer", "epochs"), [(server_wait(UID, 2.0), SAME_REFUSALS + 3), (HTTPStatus.SERVICE_UNAVAILABLE, 2)]
+)
 async def test_a_full_pool_is_asked_again_until_it_has_room(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", answer: str | HTTPStatus
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", answer: str | HTTPStatus, epochs: int
 ) -> None:
-    """Whether a worker or the balancer says so."""
+    """Whether a worker or the balancer says so; being turned away at the door costs no epoch."""
     pool.answers.extend([answer] * (SAME_REFUSALS + 2))
     stream.start()
     stream.hear(TEN_SECONDS)
@@ -147,22 +149,24 @@ async def test_a_full_pool_is_asked_again_until_it_has_room(
 
     (connection,) = pool.connections
     assert connection.samples == TEN_SECONDS
-    assert connection.binding.epoch == len(bots.epochs) == SAME_REFUSALS + 3
+    assert connection.binding.epoch == len(bots.epochs) == epochs
 
 
 async def test_a_pool_that_is_away_is_found_when_it_comes_back(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually", caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Audio heard meanwhile waits in the buffer."""
+    """Audio heard meanwhile waits in the buffer, the stream is known, and attempts in vain cost no epochs."""
     await pool.stop()
     stream.start()
     stream.hear(TEN_SECONDS)
-    await eventually(lambda: len(bots.epochs) >= 3)
+    await eventually(lambda: caplog.messages.count("epoch ended early") >= 3)
+    assert len(bots.epochs) == 1
 
     await pool.start()
     await stream.finish()
 
     assert pool.connections[-1].samples == TEN_SECONDS
+    assert len(bots.epochs) == 2
 
 
 async def test_the_same_refusal_again_and_again_is_final(stream: _Stream, pool: "PoolTwin", bots: "BotsTwin") -> None:

@@ -1,0 +1,58 @@
+"""A Chromium of our own, started for one page and gone with it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Error as PlaywrightError
+
+from vexa_bot.capture import AttendanceFailed
+
+logger = logging.getLogger(__name__)
+START_LIMIT_S = 30.0
+CLOSE_LIMIT_S = 4.0
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--autoplay-policy=no-user-gesture-required",
+)
+"""Without the last one an audio context stays suspended until somebody clicks."""
+
+
+@asynccontextmanager
+async def open_chromium(executable: Path) -> AsyncIterator[Browser]:
+    """Start the browser; raise AttendanceFailed where there is none or it does not start."""
+    if not await asyncio.to_thread(executable.is_file):
+        raise AttendanceFailed("browser_missing", f"no Chromium at {executable}")
+    async with async_playwright() as playwright:
+        try:
+            browser = await playwright.chromium.launch(
+                executable_path=executable,
+                args=FLAGS,
+                timeout=START_LIMIT_S * 1_000,
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+            )
+        except PlaywrightError as exc:
+            raise AttendanceFailed("browser_failed", f"Chromium did not start: {exc.message[:500]}") from exc
+        try:
+            yield browser
+        finally:
+            await _close(browser)
+
+
+async def _close(browser: Browser) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_LIMIT_S):
+            await browser.close()
+    except (PlaywrightError, TimeoutError) as exc:
+        logger.warning("browser did not close in good order", extra={"cause": type(exc).__name__})

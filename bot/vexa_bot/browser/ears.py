@@ -1,0 +1,100 @@
+"""What a bot hears and whom: streams, names and faults of capture, from the messages of its pages."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from vexa_bot.browser.attribution import LOUD, Attribution
+from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, TrackEnded, TrackFacts
+from vexa_bot.browser.site import Site
+from vexa_bot.browser.snapshot import Snapshot
+from vexa_bot.browser.tracks import TrackId, Tracks
+from vexa_bot.capture import Fact
+from vexa_events.identity import StreamKind
+
+logger = logging.getLogger(__name__)
+DEAF_LOOKS = 6
+"""So many looks in a row must a track be loud on the network and silent in the capture."""
+ORPHAN_LIMIT_S = 10.0
+"""How long after a rejoin a stream waits for its speaker's new track."""
+
+
+class Ears:
+    """The sound of one session, over all its pages."""
+
+    def __init__(self, site: Site, *, zero_at: datetime) -> None:
+        self.is_loud = False
+        """Whether anything was heard at the last look."""
+        self._site = site
+        self._tracks = Tracks(site.lane.kind, zero_unix_ms=round(zero_at.timestamp() * 1_000))
+        self._attribution = Attribution()
+        self._owners: dict[TrackId, str | None] = {}
+        self._deaf_looks: Counter[TrackId] = Counter()
+        self._known_faults: set[str] = set()
+        self._orphans_until_s: float | None = None
+
+    def hear(self, message: PageMessage) -> Iterator[Fact]:
+        """Take in sound or its end."""
+        if isinstance(message, AudioChunk):
+            yield from self._tracks.hear(message, speaker=self._owners.get((message.doc, message.track)))
+        elif isinstance(message, TrackEnded):
+            yield from self._tracks.end((message.doc, message.track))
+
+    def look(self, facts: Sequence[PageFacts], snapshot: Snapshot) -> Iterator[Fact]:
+        """Take in what the page shows: whose tracks they are, and whether capture works."""
+        tracks = {(each.doc, track.number): track for each in facts for track in each.tracks}
+        self.is_loud = any(track.level > LOUD or track.peak > LOUD for track in tracks.values())
+        tiles = {(each.doc, number): name for each in facts for number, name in each.owners.items()}
+        self._owners = {id_: self._site.owner(track, tiles.get(id_), snapshot) for id_, track in tracks.items()}
+        self._check_capture(facts, tracks)
+        yield from self._name(tracks, snapshot)
+        yield from self._tracks.silence(_now_unix_ms())
+        if self._orphans_until_s is not None and time.monotonic() > self._orphans_until_s:
+            self._orphans_until_s = None
+            yield from self._tracks.give_up_orphans(_now_unix_ms())
+
+    def lose_page(self) -> None:
+        """Note that the page is gone."""
+        self._tracks.lose_page(self._attribution.names)
+        self._owners.clear()
+        self._deaf_looks.clear()
+        self._orphans_until_s = None
+
+    def note_rejoined(self) -> None:
+        """Note that another page is in the meeting."""
+        self._orphans_until_s = time.monotonic() + ORPHAN_LIMIT_S
+
+    def finish(self) -> Iterator[Fact]:
+        """Account for what a lost page never brought."""
+        yield from self._tracks.give_up_orphans(_now_unix_ms())
+
+    def _name(self, tracks: dict[TrackId, TrackFacts], snapshot: Snapshot) -> Iterator[Fact]:
+        key_by_track = {id_: key for id_ in tracks if (key := self._tracks.key_of(id_)) is not None}
+        is_mixed = self._site.lane.kind is StreamKind.MIXED
+        yield from self._attribution.look(
+            {key: self._owners[id_] for id_, key in key_by_track.items()},
+            levels={key: tracks[id_].level for id_, key in key_by_track.items()},
+            # one name for a stream of many voices would be wrong for all the others
+            speaking=() if is_mixed else [person.name for person in snapshot.people if person.speaking],
+        )
+
+    def _check_capture(self, facts: Sequence[PageFacts], tracks: dict[TrackId, TrackFacts]) -> None:
+        for id_, track in tracks.items():
+            is_deaf = track.level > LOUD and track.peak == 0.0
+            self._deaf_looks[id_] = self._deaf_looks[id_] + 1 if is_deaf else 0
+            if self._deaf_looks[id_] >= DEAF_LOOKS and self._tracks.note_deaf(id_):
+                logger.error("capture is silent while the network is not", extra={"track": id_[1]})
+        for fault in {fault for each in facts for fault in _faults(each)} - self._known_faults:
+            self._known_faults.add(fault)
+            logger.error("capture fault", extra={"fault": fault})
+
+
+def _faults(facts: PageFacts) -> list[str]:
+    stopped = [f"audio context is {facts.context}"] if facts.tracks and facts.context not in {None, "running"} else []
+    return [*facts.faults, *stopped]
+
+
+def _now_unix_ms() -> int:
+    return round(time.time() * 1_000)

@@ -1,0 +1,87 @@
+"""One look at a meeting from outside: what the page shows, says and signals. A plain value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vexa_bot.browser.page_messages import PageFacts, Person
+
+CONNECTED = "connected"
+FAILED_CONNECTIONS = frozenset({"failed", "disconnected"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The evidence on which a platform judges."""
+
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Text of each visible mark by its name, over all frames."""
+    people: tuple[Person, ...] = ()
+    dialogs: tuple[str, ...] = ()
+    """Messages of the browser's own dialogs, oldest first."""
+    signals: tuple[str, ...] = ()
+    """Signalling frames that came in, oldest first; those that the platform asked for."""
+    connections: tuple[str, ...] = ()
+    """States of all peer connections that are not closed."""
+    url: str = ""
+
+    def first_mark(self, *names: str) -> str | None:
+        """Return the first of the names that is visible."""
+        return next((name for name in names if name in self.marks), None)
+
+    @property
+    def others(self) -> int:
+        """How many people other than the bot are there."""
+        return sum(not person.self for person in self.people)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether connections failed and none is left that works or may yet."""
+        return bool(self.connections) and all(state in FAILED_CONNECTIONS for state in self.connections)
+
+
+class MeetingState(StrEnum):
+    """Where a bot stands, as far as one snapshot tells."""
+
+    UNKNOWN = "unknown"
+    PREJOIN = "prejoin"
+    NOT_STARTED = "not_started"
+    WAITING = "waiting"
+    ADMITTED = "admitted"
+    DENIED = "denied"
+    REMOVED = "removed"
+    ENDED = "ended"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a platform concludes from one snapshot."""
+
+    state: MeetingState
+    evidence: str
+    """What was seen, in words."""
+    reason: str | None = None
+    """A short code, where the state alone does not say enough."""
+
+
+def seen(snapshot: Snapshot, states: Sequence[tuple[str, MeetingState]]) -> Verdict | None:
+    """Judge by the first visible mark of a list in order of weight."""
+    for mark, state in states:
+        if mark in snapshot.marks:
+            return Verdict(state=state, evidence=f"the page shows {mark}: {snapshot.marks[mark]!r}")
+    return None
+
+
+def nothing_known(snapshot: Snapshot) -> Verdict:
+    """Judge a snapshot that shows nothing known."""
+    return Verdict(state=MeetingState.UNKNOWN, evidence=f"nothing known is visible at {snapshot.url[:200]!r}")
+
+
+def merge(facts: Sequence[PageFacts]) -> tuple[dict[str, str], tuple[Person, ...], tuple[str, ...]]:
+    """Put what all documents show together: marks, people, connections."""
+    marks: dict[str, str] = {}
+    for each in facts:
+        marks |= each.marks
+    people = {person.id: person for each in facts for person in each.people}
+    return marks, tuple(people.values()), tuple(state for each in facts for state in each.connections)

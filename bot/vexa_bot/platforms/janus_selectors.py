@@ -1,0 +1,20 @@
+"""What the video room page of Janus (janus-demos 1.1) shows."""
+
+from vexa_bot.browser.site import Mark, Marks
+
+START = "#start:not([disabled])"
+NAME = "#username"
+JOIN = "#register"
+DIALOG_BUTTON = ".bootbox .btn"
+
+MARKS = Marks(
+    visible={
+        "dialog": Mark(css=".bootbox .modal-body"),
+        "room": Mark(css="#videos"),
+        "name_field": Mark(css="#username"),
+        "start": Mark(css="#start"),
+    },
+    tile=".panel",
+    tile_name=".panel-title .label-info",
+)
+SIGNAL_WORDS = ('"videoroom"', '"timeout"')
