@@ -164,3 +164,17 @@ async def test_silence_is_acknowledged_too(storing_worker: Worker, sink: Sink) -
 
     assert message.stored_until_s is not None
     assert sink.text == ""
+
+
+async def test_a_plain_client_is_served_beside_bots_and_nothing_of_it_is_stored(
+    storing_worker: Worker, sink: Sink
+) -> None:
+    """A worker that stores streams is a WhisperLive server all the same."""
+    client = await storing_worker.client()
+
+    await play_to_the_end(client)
+    await client.listen()
+
+    assert client.text == SAID
+    assert client.connection.close_code == 1000
+    assert sink.requests == 0
