@@ -5,6 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
+from vexa_events.errors import InvalidMessage
+from vexa_functions.admin.settings import AdminSettings
+from vexa_functions.store.tables import Store
+
 ANN = {"email": "Ann+x@Example.org", "name": "Ann", "max_concurrent_bots": 3}
 
 
@@ -75,6 +79,83 @@ async def test_a_revoked_token_is_gone_for_good(admin: httpx.AsyncClient) -> Non
     assert [answer.status_code for answer in answers] == [204, 204, 404]
 
 
+async def test_a_token_says_what_it_may_and_until_when(admin: httpx.AsyncClient) -> None:
+    """Without a word it may make every call of a user, for ever."""
+    user_id = (await admin.post("/admin/users", json=ANN)).json()["id"]
+    wanted = {"name": "dashboard", "scopes": ["read", "bots", "read"], "expires_at": "2999-01-01T00:00:00Z"}
+
+    plain = (await admin.post(f"/admin/users/{user_id}/tokens")).json()
+    limited = (await admin.post(f"/admin/users/{user_id}/tokens", json=wanted)).json()
+    listed = (await admin.get(f"/admin/users/{user_id}/tokens")).json()
+
+    assert (plain["scopes"], plain["expires_at"], plain["name"]) == (["user"], None, None)
+    assert (limited["scopes"], limited["expires_at"], limited["name"]) == (
+        ["bots", "read"],
+        "2999-01-01T00:00:00Z",
+        "dashboard",
+    )
+    assert [{**token, "token": None} for token in listed] == [{**token, "token": None} for token in (plain, limited)]
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"scopes": ["everything"]}, "scopes.0"),
+        ({"scopes": []}, "scopes"),
+        ({"scopes": "read"}, "scopes"),
+        ({"expires_at": "2000-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "2999-01-01T00:00:00"}, "expires_at"),
+        ({"expires_at": "soon"}, "expires_at"),
+        ({"name": ""}, "name"),
+    ],
+    ids=str,
+)
+async def test_a_bad_token_is_refused_by_field(admin: httpx.AsyncClient, body: dict[str, Any], named: str) -> None:
+    """422 names the field, and no token is made."""
+    user_id = (await admin.post("/admin/users", json=ANN)).json()["id"]
+
+    answer = await admin.post(f"/admin/users/{user_id}/tokens", json=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"{named}: ")
+    assert (await admin.get(f"/admin/users/{user_id}/tokens")).json() == []
+
+
+async def test_meetings_are_counted_with_their_users(admin: httpx.AsyncClient, store: Store) -> None:
+    """Newest first, in pages, with whose they are."""
+    users = [(await admin.post("/admin/users", json={"email": f"{name}@example.org"})).json() for name in "ab"]
+    async with store.transaction() as tables:
+        for number, user in enumerate((users[0], users[1], users[0])):
+            await tables.meetings.insert(
+                user["id"], platform="replay", native_meeting_id=f"meeting-{number}", meeting_url=None
+            )
+
+    stats = (await admin.get("/admin/stats/meetings-users", params={"skip": 1, "limit": 1})).json()
+
+    assert stats["total"] == 3
+    assert [(item["native_meeting_id"], item["user"]) for item in stats["items"]] == [("meeting-1", users[1])]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "short",
+        "supersecretadmintoken",
+        "changeme-changeme",
+        "vexa-admin-token-123",
+        "your_admin_api_key_here",
+        "a" * 40,
+    ],
+)
+def test_a_key_that_everybody_knows_is_refused(key: str) -> None:
+    """The function does not start, and the message does not repeat the key."""
+    with pytest.raises(InvalidMessage, match="ADMIN_API_KEY") as refused:
+        AdminSettings.from_env({"DATABASE_URL": "postgresql://vexa@127.0.0.1:9/vexa", "ADMIN_API_KEY": key})
+
+    assert not key or key not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -86,6 +167,7 @@ async def test_a_revoked_token_is_gone_for_good(admin: httpx.AsyncClient) -> Non
         ("POST", "/admin/users/1/tokens"),
         ("GET", "/admin/users/1/tokens"),
         ("DELETE", "/admin/tokens/1"),
+        ("GET", "/admin/stats/meetings-users"),
     ],
 )
 @pytest.mark.parametrize(("key", "status"), [(None, 401), ("wrong", 403), ("schlüssel", 403)])
@@ -110,6 +192,12 @@ async def test_only_the_administrator_gets_in(
         ({"email": "a@b.c", "name": "x\x00"}, "name"),
         ({"email": "a@b.c", "max_concurrent_bots": -1}, "max_concurrent_bots"),
         ({"email": "a@b.c", "max_concurrent_bots": "many"}, "max_concurrent_bots"),
+        ({"email": "a@b.c", "max_concurrent_bots": 10**30}, "max_concurrent_bots"),
+        ({"email": "a b@c.d"}, "email"),
+        ({"email": "a@b@c.d"}, "email"),
+        ({"email": "a" * 65 + "@b.c"}, "email"),
+        ({"email": ["a@b.c"]}, "email"),
+        ({"email": "a@b.c", "image_url": "x" * 2_049}, "image_url"),
     ],
     ids=str,
 )
@@ -119,3 +207,32 @@ async def test_a_bad_user_is_refused_by_field(admin: httpx.AsyncClient, body: di
 
     assert answer.status_code == 422
     assert named in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"email": "a@b.c", "email": "d@e.f"}', "'email': is given twice"),
+        (b'{"email": "a@b.c", "max_concurrent_bots": Infinity}', "body"),
+        (b'{"email": "\xff@b.c"}', "body"),
+        (b'{"email": "a\\ud800@b.c"}', "email"),
+        (b"[" * 100_000, "body"),
+        (b'{"email": "' + b"x" * 1_100_000 + b'"}', "body"),
+        (b'"email"', "body"),
+        (b"1" * 5_000, "body"),
+    ],
+    ids=["given twice", "no number", "not UTF-8", "half a character", "deep", "large", "no object", "huge number"],
+)
+async def test_a_body_that_cannot_be_read_says_why(admin: httpx.AsyncClient, body: bytes, named: str) -> None:
+    """422, and never a 500."""
+    answer = await admin.post("/admin/users", content=body)
+
+    assert answer.status_code in {413, 422}
+    assert answer.json()["detail"].startswith(named)
+
+
+async def test_an_email_that_postgres_cannot_hold_is_refused(admin: httpx.AsyncClient) -> None:
+    """NUL in a path is no row's, and no server error."""
+    answer = await admin.get("/admin/users/email/a%00@b.c")
+
+    assert (answer.status_code, answer.json()["detail"].split(":")[0]) == (422, "email")
