@@ -101,14 +101,14 @@ def reader(stack: Stack) -> Iterator[Reader]:
 def start_stack(offset: int, recordings: Path) -> Stack:
     """Start `./local-dev/up` and wait until it has written its env file."""
     env_file = state_dir(offset) / "env"
-    env_file.unlink(missing_ok=True)
+    started_at = time.time()
     process = subprocess.Popen(
         [str(CHECKOUT / "local-dev" / "up"), "--port-offset", str(offset)],
         env={**os.environ, "VEXA_REPLAY_DIR": str(recordings)},
         start_new_session=True,
     )
     deadline = time.monotonic() + STARTED_WITHIN_S
-    while not env_file.exists():
+    while not env_file.exists() or env_file.stat().st_mtime < started_at:
         assert process.poll() is None, f"up ended with {process.returncode}"
         assert time.monotonic() < deadline, "up is not ready"
         time.sleep(0.2)
