@@ -105,6 +105,8 @@ class App {
   open(meeting) {
     this.meetings = [meeting, ...this.meetings.filter((known) => known.id !== meeting.id)];
     location.hash = `#/meetings/${meeting.id}`;
+    this.route();
+    this.page.querySelector("h1")?.focus();
     this.refresh();
   }
 

@@ -63,7 +63,7 @@ export class MeetingView {
       const read = await api.transcript(this.meeting);
       if (this.isClosed) return;
       this.meeting = { ...this.meeting, ...read };
-      this.transcript.load(read.segments);
+      this.transcript.load(read.segments, read.coverage.missing);
       this.isFinal = hasEnded(read.status) && (read.finalized || !read.coverage.streams.length);
       if (this.isFinal) this.settle();
       this.isLoaded = true;
@@ -107,7 +107,7 @@ export class MeetingView {
     const state = JSON.stringify([meeting.status, meeting.data, meeting.start_time, meeting.end_time]);
     if (state === this.headShown) return;
     this.headShown = state;
-    const reason = meeting.status === "failed" && meeting.data?.reason ? el("p", { class: "reason" }, `It ended because of: ${meeting.data.reason.replaceAll("_", " ")}`) : null;
+    const reason = meeting.status === "failed" && meeting.data?.reason ? el("p", { class: "reason" }, `Reason: ${meeting.data.reason.replaceAll("_", " ")}`) : null;
     const back = el("a", { class: "back", href: "#/" }, icon("back"), el("span", { class: "unseen" }, "All meetings"));
     const about = el("p", { class: "about" }, `${platformName(meeting.platform)} · ${dayOf(meeting.start_time ?? meeting.created_at)} `, this.line);
     this.head.replaceChildren(
@@ -119,7 +119,7 @@ export class MeetingView {
   }
 
   tools() {
-    const stop = hasEnded(this.meeting.status) ? null : button("Stop the bot", { icon: "stop", kind: "danger", disabled: this.meeting.status === "stopping", onclick: () => this.stop() });
+    const stop = hasEnded(this.meeting.status) ? null : button("Stop bot", { icon: "stop", kind: "danger", disabled: this.meeting.status === "stopping", onclick: () => this.stop() });
     const open = this.meeting.constructed_meeting_url && !hasEnded(this.meeting.status) ? el("a", { class: "button quiet", href: this.meeting.constructed_meeting_url, target: "_blank", rel: "noopener noreferrer" }, icon("link"), el("span", { class: "label" }, "Open")) : null;
     return [stop, button("Copy", { icon: "copy", onclick: () => this.copy() }), this.downloads(), open].filter(Boolean);
   }

@@ -1,19 +1,10 @@
 // Draws the coverage ledger: one lane a stream, every captured second as speech, silence, missing or on its way.
 
 import { el } from "./dom.js";
-import { clock, duration } from "./transcript.js";
+import { clock, duration, reasonOf } from "./transcript.js";
 
 const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
 const MOST_TICKS = 6;
-const REASONS = {
-  overload: "the transcribers were overloaded",
-  bot_buffer_full: "the bot's memory was full",
-  capture_silent: "the meeting's sound was not captured",
-  page_lost: "the meeting's page was lost",
-  bot_lost: "the bot was lost",
-  unknown: "nobody knows why",
-};
-
 export class Timeline {
   // `onPick(seconds)` is called where somebody points at a moment.
   constructor(colours, onPick) {
@@ -39,7 +30,7 @@ export class Timeline {
       bar(stream.start, stream.stored_until, end, "stored", "stored"),
       bar(stream.stored_until, stream.captured_until, end, "pending", "on its way"),
       ...spoken.map((segment) => bar(segment.start, segment.end, end, "speech", `${name}, ${clock(segment.start)}`)),
-      ...gaps.map((gap) => bar(gap.start, gap.end, end, "missing", `missing ${duration(gap.end - gap.start)}: ${reason(gap)}`)),
+      ...gaps.map((gap) => bar(gap.start, gap.end, end, "missing", `missing ${duration(gap.end - gap.start)}: ${reasonOf(gap)}`)),
     ];
     const missing = gaps.length ? `, ${duration(stream.missing_s)} missing` : ", nothing missing";
     const label = `${name}: ${duration(stream.speech_s)} of speech${missing}`;
@@ -55,23 +46,23 @@ export class Timeline {
 }
 
 function summary(coverage) {
-  const known = coverage.captured_s > 0 ? (100 * (coverage.captured_s - coverage.missing_s)) / coverage.captured_s : 100;
-  const share = coverage.missing_s > 0 ? Math.min(99.9, Math.floor(known * 10) / 10) : 100;
+  const isMissing = coverage.missing_s > 0;
+  const streams = coverage.streams.length === 1 ? "1 stream" : `${coverage.streams.length} streams`;
   const facts = [
-    ["Captured", duration(coverage.captured_s), ""],
-    ["Speech", duration(coverage.speech_s), "is-speech"],
-    ["Silence", duration(coverage.silence_s), "is-silence"],
-    coverage.pending_s > 0.05 ? ["On its way", duration(coverage.pending_s), "is-pending"] : null,
-    ["Missing", coverage.missing_s > 0 ? duration(coverage.missing_s) : "none", coverage.missing_s > 0 ? "is-missing" : ""],
+    ["Captured", `${duration(coverage.captured_s)} in ${streams}`],
+    ["Speech", duration(coverage.speech_s)],
+    ["Silence", duration(coverage.silence_s)],
+    coverage.pending_s > 0.05 ? ["On its way", duration(coverage.pending_s)] : null,
   ];
-  const shown = facts.filter(Boolean).map(([name, value, kind]) => el("div", { class: `fact ${kind}` }, el("dt", {}, name), el("dd", {}, value)));
-  return el("div", { class: "summary" }, el("p", { class: "share" }, el("strong", {}, `${share} %`), " of the sound is in the transcript"), el("dl", {}, ...shown));
+  const shown = facts.filter(Boolean).map(([name, value]) => el("div", { class: "fact" }, el("dt", {}, name), el("dd", {}, value)));
+  const verdict = isMissing ? `${duration(coverage.missing_s)} of sound are missing` : "Nothing is missing";
+  return el("div", { class: "summary" }, el("p", { class: isMissing ? "verdict is-missing" : "verdict" }, verdict), el("dl", {}, ...shown));
 }
 
 function axis(end) {
   const step = STEPS_S.find((seconds) => end / seconds <= MOST_TICKS) ?? 7200;
   const ticks = [];
-  for (let at = 0; at <= end - step * 0.4; at += step) {
+  for (let at = 0; at === 0 || at < end * 0.86; at += step) {
     const tick = el("span", { class: "tick" }, clock(at));
     tick.style.insetInlineStart = `${(100 * at) / end}%`;
     ticks.push(tick);
@@ -83,14 +74,10 @@ function axis(end) {
 function lost(coverage, onPick, isOpen) {
   if (!coverage.missing.length) return [];
   const items = coverage.missing.map((gap) =>
-    el("li", {}, el("button", { type: "button", class: "link", onclick: () => onPick(gap.start) }, `${clock(gap.start)}–${clock(gap.end)}`), ` ${gap.speaker ?? "Unknown speaker"}, ${duration(gap.end - gap.start)}: ${reason(gap)}`),
+    el("li", {}, el("button", { type: "button", class: "link", onclick: () => onPick(gap.start) }, `${clock(gap.start)}–${clock(gap.end)}`), ` ${gap.speaker ?? "Unknown speaker"}, ${duration(gap.end - gap.start)}: ${reasonOf(gap)}`),
   );
   const count = coverage.missing.length === 1 ? "1 interval is missing" : `${coverage.missing.length} intervals are missing`;
   return [el("details", { class: "lost", open: isOpen }, el("summary", {}, count), el("ul", {}, ...items))];
-}
-
-function reason(gap) {
-  return REASONS[gap.reason] ?? gap.reason.replaceAll("_", " ");
 }
 
 function bar(from, until, end, kind, title) {

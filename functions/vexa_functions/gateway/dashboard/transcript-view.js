@@ -2,7 +2,7 @@
 
 import { button, el } from "./dom.js";
 import { initials } from "./colours.js";
-import { clock } from "./transcript.js";
+import { clock, gapText } from "./transcript.js";
 
 const NEAR_PX = 160;
 
@@ -46,8 +46,8 @@ export class TranscriptView {
     let place = this.list.firstElementChild;
     const ordered = new Map();
     for (const turn of turns) {
-      const shown = this.turns.get(turn.id) ?? new TurnView(turn.id);
-      shown.show(turn, this.colours.of(turn.speaker));
+      const shown = this.turns.get(turn.id) ?? (turn.gap ? new GapView(turn) : new TurnView());
+      if (!turn.gap) shown.show(turn, this.colours.of(turn.speaker));
       ordered.set(turn.id, shown);
       if (shown.element === place) place = place.nextElementSibling;
       else this.list.insertBefore(shown.element, place);
@@ -59,6 +59,13 @@ export class TranscriptView {
   drop(id, shown) {
     shown.element.remove();
     this.turns.delete(id);
+  }
+}
+
+class GapView {
+  constructor(turn) {
+    this.start = turn.start;
+    this.element = el("li", { class: "gap" }, el("time", { class: "time" }, clock(turn.start)), el("span", {}, gapText(turn.gap)));
   }
 }
 

@@ -1,5 +1,13 @@
 // What is known of a meeting's words: stored segments, and above them the drafts that are still being heard. No DOM.
 
+const REASONS = {
+  overload: "the transcribers were overloaded",
+  bot_buffer_full: "the bot's memory was full",
+  capture_silent: "the meeting's sound was not captured",
+  page_lost: "the meeting's page was lost",
+  bot_lost: "the bot was lost",
+  unknown: "nobody knows why",
+};
 const PAUSE_S = 6;
 const LONGEST_TURN_S = 60;
 
@@ -8,11 +16,13 @@ export class Transcript {
     this.stored = new Map();
     this.drafts = new Map();
     this.speakers = new Map();
+    this.gaps = [];
   }
 
-  // Takes the answer of GET /transcripts.
-  load(segments) {
-    this.stored = new Map();
+  // Takes the answer of GET /transcripts: what is stored, and what is missing with the reason. Stored text is final,
+  // so what the live feed brought meanwhile stays.
+  load(segments, missing) {
+    this.gaps = missing.map((gap) => ({ ...gap, id: `gap-${gap.stream_uid}-${gap.start}` }));
     for (const segment of segments) this.store(segment);
   }
 
@@ -58,14 +68,16 @@ export class Transcript {
     );
   }
 
-  // Groups what one person said without a long pause.
+  // Groups what one person said without a long pause; what is missing stands in its place between.
   turns() {
     const turns = [];
+    const gaps = [...this.gaps].sort((a, b) => a.start - b.start);
     for (const segment of this.segments()) {
+      while (gaps.length && gaps[0].start <= segment.start) turns.push(gapTurn(gaps.shift()));
       const speaker = this.speakerOf(segment) || "Unknown speaker";
       const last = turns.at(-1);
       const goesOn =
-        last && last.speaker === speaker && segment.start - last.end < PAUSE_S && segment.end - last.start < LONGEST_TURN_S;
+        last && !last.gap && last.speaker === speaker && segment.start - last.end < PAUSE_S && segment.end - last.start < LONGEST_TURN_S;
       if (goesOn) {
         last.segments.push(segment);
         last.end = Math.max(last.end, segment.end);
@@ -73,14 +85,20 @@ export class Transcript {
         turns.push({ id: segment.segment_id, speaker, start: segment.start, end: segment.end, segments: [segment] });
       }
     }
-    return turns;
+    return [...turns, ...gaps.map(gapTurn)];
   }
 
   text() {
-    return this.turns()
-      .map((turn) => `${turn.speaker} (${clock(turn.start)}): ${turn.segments.map((segment) => segment.text.trim()).join(" ")}`)
-      .join("\n\n");
+    return this.turns().map(spell).join("\n\n");
   }
+}
+
+export function gapText(gap) {
+  return `${duration(gap.end - gap.start)} of ${gap.speaker ?? "an unknown speaker"} missing: ${reasonOf(gap)}`;
+}
+
+export function reasonOf(gap) {
+  return REASONS[gap.reason] ?? gap.reason.replaceAll("_", " ");
 }
 
 export function clock(seconds) {
@@ -95,4 +113,13 @@ export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+function gapTurn(gap) {
+  return { id: gap.id, start: gap.start, end: gap.end, gap, segments: [] };
+}
+
+function spell(turn) {
+  const said = turn.gap ? `[${gapText(turn.gap)}]` : turn.segments.map((segment) => segment.text.trim()).join(" ");
+  return turn.gap ? `${said} (${clock(turn.start)})` : `${turn.speaker} (${clock(turn.start)}): ${said}`;
 }
