@@ -75,7 +75,7 @@ async def _api(stack: Stack, console: Console) -> AsyncIterator[Api]:
         return
     with (
         closing(LogFiles(stack.state.logs_dir)) as logs,
-        console.status("Starting Postgres, Valkey, the Broker, four functions and a pool worker") as status,
+        console.status("Starting Postgres, Valkey, the Broker, the functions and a pool worker") as status,
     ):
         async with running_stack(stack, logs) as environment:
             status.stop()
