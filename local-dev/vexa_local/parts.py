@@ -8,7 +8,7 @@ import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import IO, Protocol
 
 from vexa_local.errors import StartFailed
 from vexa_local.ports import require_free
@@ -71,7 +71,7 @@ class Part:
         self._output = output
         self._spawned = spawned
         self._process: asyncio.subprocess.Process | None = None
-        self._pump: asyncio.Task[None] | None = None
+        self._pumps: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
 
@@ -102,7 +102,7 @@ class Part:
                 self.kill()
                 await process.wait()
         self.kill()
-        await self._end_pump()
+        await self._end_pumps()
 
     def kill(self) -> None:
         """End the process and all that it started and left behind, at once."""
@@ -128,22 +128,26 @@ class Part:
                 self._output.note(str(exc))
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        await self._end_pump()
+        await self._drain_pumps()
         if self.spec.prepare is not None:
             await asyncio.to_thread(self.spec.prepare)
         require_free(self.spec.port, self.spec.name)
-        self._process = process = await asyncio.create_subprocess_exec(
-            *self.spec.command,
-            env={**self._inherited, **self.spec.environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=MAX_LINE_BYTES,
-            start_new_session=True,
-        )
+        reading, writing = os.pipe()
+        pump = asyncio.create_task(self._carry_lines(open(reading, "rb", buffering=0)))  # noqa: ASYNC230, PTH123, SIM115 - a pipe
+        self._pumps.add(pump)
+        pump.add_done_callback(self._pumps.discard)
+        try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self.spec.command,
+                env={**self._inherited, **self.spec.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
         self._spawned(self.spec.name, process.pid)
-        if process.stdout is not None:
-            self._pump = asyncio.create_task(self._carry_lines(process.stdout))
         return process
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
@@ -164,26 +168,35 @@ class Part:
         except TimeoutError:
             return False
 
-    async def _carry_lines(self, stream: asyncio.StreamReader) -> None:
+    async def _carry_lines(self, pipe: IO[bytes]) -> None:
+        """Show lines until nobody holds the pipe any longer: the process, or what it left behind."""
+        stream = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
+        with contextlib.closing(transport):
+            while line := await self._read_line(stream):
+                text = line.decode(errors="replace").rstrip()
+                self._tail.append(text)
+                self._output.line(self.spec.name, text)
+
+    async def _read_line(self, stream: asyncio.StreamReader) -> bytes:
         while True:
             try:
-                line = await stream.readline()
+                return await stream.readline()
             except ValueError:
                 self._output.note(f"{self.spec.name} wrote a line of more than {MAX_LINE_BYTES} bytes; it is left out")
-                continue
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            self._tail.append(text)
-            self._output.line(self.spec.name, text)
 
-    async def _end_pump(self) -> None:
-        """Show the last lines; what a process left behind may hold its pipe open for ever."""
-        if self._pump is not None:
-            await asyncio.wait([self._pump], timeout=_DRAIN_S)
-            self._pump.cancel()
-            await asyncio.wait([self._pump])
-            self._pump = None
+    async def _drain_pumps(self) -> None:
+        """Show the last lines; what a process left behind may go on for as long as it likes."""
+        if self._pumps:
+            await asyncio.wait(self._pumps, timeout=_DRAIN_S)
+
+    async def _end_pumps(self) -> None:
+        await self._drain_pumps()
+        pumps = list(self._pumps)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
     def _last_words(self) -> str:
         return "\n".join(f"  {line}" for line in self._tail) or "  (it said nothing)"
