@@ -1,6 +1,7 @@
 """Real Postgres and Valkey for every test that asks; started once a run, clean for each test."""
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from vexa_local.valkey import ValkeyServer
 _MIGRATE = "vexa_functions.store.migrate"
 _TEMPLATE = "migrated"
 _TIMEOUT_S = 30.0
+_DOCKER_TIMEOUT_S = 300.0
 _numbers = itertools.count(1)
 
 
@@ -80,6 +82,24 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 def meetings_dir() -> Path:
     """The recorded meetings that come with the checkout."""
     return Path(__file__).resolve().parent.parent / "local-dev" / "meetings"
+
+
+@pytest.fixture(scope="session")
+def docker_base() -> str:
+    """The image that ours start from, on a Docker engine that answers; started and made here in CI."""
+    scripts = Path(__file__).resolve().parent / "docker-engine"
+    if not _answers("docker", "version") and not os.environ.get("CI"):
+        pytest.skip(f"no Docker engine answers; as root, {scripts / 'start-engine'} starts one")
+    for script in ("start-engine", "make-base"):
+        subprocess.run([str(scripts / script)], check=True, timeout=_DOCKER_TIMEOUT_S)
+    return "python:3.11-slim-bookworm"
+
+
+def _answers(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def _database(server: PostgresServer, *, template: str) -> Iterator[str]:

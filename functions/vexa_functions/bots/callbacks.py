@@ -12,6 +12,7 @@ from vexa_events.callbacks import (
 )
 from vexa_events.errors import Forbidden, InvalidMessage
 from vexa_events.fields import at_clock_step
+from vexa_events.identity import BotStatus
 from vexa_events.lifecycle import StreamAttributed
 from vexa_events.live import StoredMark
 from vexa_events.registry import attributed_event
@@ -64,6 +65,9 @@ class BotCallbacks:
             if session is None:
                 raise Forbidden("session is unknown")
             await tables.streams.report_captured(session.session_uid, report.streams)
+            if report.status is BotStatus.ACTIVE:  # the clock's zero counts even when an order to leave overtook it
+                await tables.sessions.start_clock(session.session_uid, report.at)
+                await tables.meetings.start(session.meeting_id, report.at)
             entered = await enter(
                 tables, session, report.status, at=report.at, reason=report.reason, evidence=report.evidence
             )

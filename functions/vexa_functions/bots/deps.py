@@ -1,6 +1,5 @@
 """What the bots function works with, opened on first use."""
 
-import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from vexa_events.registry import CONTRACTS, bot_type
 from vexa_functions.bots.admission import OpenAdmission, PoolAdmission
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.callbacks import BotCallbacks
-from vexa_functions.bots.launchers.process import ProcessLauncher
+from vexa_functions.bots.judging import Limits
+from vexa_functions.bots.launchers.choosing import open_launcher
 from vexa_functions.bots.reconciling import Reconciler
 from vexa_functions.bots.service import BotService, Terms
 from vexa_functions.bots.settings import BotsSettings
@@ -41,18 +41,27 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
         open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
         open_valkey(str(settings.redis_url)) as valkey,
         httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+        open_launcher(settings) as launcher,
     ):
         live = LiveFeed(valkey)
         source = CONTRACTS[bot_type(BotStatus.REQUESTED)].source
         announcer = Announcer(Relay(store, SinkPublisher(client, str(settings.sink)), source=source), live)
-        launcher = ProcessLauncher(settings.run_dir, shlex.split(settings.bot_command))
         admission = PoolAdmission(valkey, store) if settings.admission == "pool" else OpenAdmission()
         yield BotsDeps(
             service=BotService(store, launcher, announcer, admission, _terms(settings)),
             callbacks=BotCallbacks(store, live, announcer),
-            reconciler=Reconciler(store, launcher, announcer),
+            reconciler=Reconciler(store, launcher, announcer, _limits(settings)),
             signing_key=signing_key,
         )
+
+
+def _limits(settings: BotsSettings) -> Limits:
+    return Limits(
+        launch=timedelta(seconds=settings.launch_limit_s),
+        stop_grace=timedelta(seconds=settings.stop_grace_s),
+        kill_grace=timedelta(seconds=settings.kill_grace_s),
+        kept=timedelta(seconds=settings.keep_ended_s),
+    )
 
 
 def _terms(settings: BotsSettings) -> Terms:

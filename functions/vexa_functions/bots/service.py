@@ -18,7 +18,7 @@ from vexa_functions.answers import MeetingAnswer
 from vexa_functions.bots.admission import Admission
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.answers import RunningBotAnswer, RunningBotsAnswer
-from vexa_functions.bots.launchers.launcher import Launcher
+from vexa_functions.bots.launchers.launcher import Launcher, NewBot
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.bots.platforms import WantedMeeting, check_meeting
 from vexa_functions.bots.requests import BotRequest, ConfigRequest
@@ -132,7 +132,7 @@ class BotService:
         )
         env = {**self._terms.bot_env, **_order(meeting, plan).to_env(), TOKEN_VARIABLE: token}
         try:
-            reference = await self._launcher.launch(session_uid, env)
+            reference = await self._launcher.launch(NewBot(session_uid=session_uid, meeting_id=meeting.id, env=env))
         except Unavailable as exc:
             await self._give_up(meeting, session_uid, cause=str(exc))
             raise

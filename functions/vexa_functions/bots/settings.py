@@ -1,15 +1,24 @@
 """Settings of the bots function."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, SecretStr, WebsocketUrl, field_validator
+from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, SecretStr, WebsocketUrl, field_validator, model_validator
 
 from vexa_functions.bots.platforms import REPLAY, RULES
 from vexa_functions.hosting.settings import Settings
 
 SELF_HOSTED = ("jitsi", "janus")
+
+
+class LauncherName(StrEnum):
+    """What can run bots."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
 
 
 class BotsSettings(Settings):
@@ -21,11 +30,36 @@ class BotsSettings(Settings):
     sink: AnyHttpUrl = Field(alias="K_SINK")
     """Where events are posted."""
     max_connections: int = Field(4, alias="DB_POOL_MAX_SIZE", ge=1, le=50)
-    launcher: Literal["process"] = Field("process", alias="BOT_LAUNCHER")
-    run_dir: Path = Field(alias="BOT_RUN_DIR")
-    """Where the process launcher keeps one pid file a bot."""
+    launcher: LauncherName = Field(LauncherName.PROCESS, alias="BOT_LAUNCHER")
+    """What runs the bots."""
+    run_dir: Path | None = Field(None, alias="BOT_RUN_DIR")
+    """Where the process launcher keeps one pid file a bot; it needs one."""
     bot_command: str = Field(f"{sys.executable} -m vexa_bot", alias="BOT_COMMAND", min_length=1)
     """What the process launcher runs, split as a shell splits words."""
+    image: str | None = Field(None, alias="BOT_IMAGE")
+    """The image of the bot; docker and kubernetes need one."""
+    memory_mb: int = Field(1_024, alias="BOT_MEMORY_MB", ge=256, le=16_384)
+    """Of a bot's container; 330 MB were measured in a meeting of three."""
+    cpus: float = Field(1.0, alias="BOT_CPUS", ge=0.1, le=16.0)
+    """Of a bot's container, at most."""
+    deployment: str = Field("vexa", alias="BOT_DEPLOYMENT", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Whose bots these are, where several deployments share a Docker engine."""
+    docker_host: str | None = Field(None, alias="DOCKER_HOST")
+    """Where the Docker engine is; its default address unless set."""
+    docker_tls_verify: str | None = Field(None, alias="DOCKER_TLS_VERIFY")
+    docker_cert_path: str | None = Field(None, alias="DOCKER_CERT_PATH")
+    docker_network: str | None = Field(None, alias="DOCKER_NETWORK")
+    """The network that bots join, from which they must reach BOT_MANAGER_URL and STREAM_URL."""
+    namespace: str = Field("vexa", alias="BOT_NAMESPACE", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Where in the cluster bots run."""
+    launch_limit_s: float = Field(180.0, alias="BOT_LAUNCH_LIMIT_S", gt=0.0, le=3_600.0)
+    """From the request to the bot's process; a node may have to be started and an image pulled."""
+    stop_grace_s: float = Field(60.0, alias="BOT_STOP_GRACE_S", ge=0.0, le=3_600.0)
+    """How long a bot that is to leave may be silent before its process is told to end."""
+    kill_grace_s: float = Field(60.0, alias="BOT_KILL_GRACE_S", ge=0.0, le=3_600.0)
+    """And how long from there until it is ended."""
+    keep_ended_s: float = Field(900.0, alias="BOT_KEEP_ENDED_S", ge=0.0, le=7 * 86_400.0)
+    """How long the container of an ended bot is kept, with its log."""
     bot_manager_url: AnyHttpUrl = Field(alias="BOT_MANAGER_URL")
     """Where bots call back."""
     stream_url: WebsocketUrl = Field(alias="STREAM_URL")
@@ -57,6 +91,14 @@ class BotsSettings(Settings):
             if platform not in SELF_HOSTED or not host:
                 raise ValueError(f"must be pairs such as jitsi=meet.example.org, of {' or '.join(SELF_HOSTED)}")
         return pairs
+
+    @model_validator(mode="after")
+    def _has_what_its_launcher_needs(self) -> Self:
+        if self.launcher is LauncherName.PROCESS and self.run_dir is None:
+            raise ValueError("BOT_RUN_DIR must be set where BOT_LAUNCHER is process")
+        if self.launcher is not LauncherName.PROCESS and self.image is None:
+            raise ValueError(f"BOT_IMAGE must be set where BOT_LAUNCHER is {self.launcher.value}")
+        return self
 
     @property
     def offered(self) -> frozenset[str]:

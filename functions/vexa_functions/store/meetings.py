@@ -58,6 +58,7 @@ UPDATE meetings
        end_time = CASE WHEN $2 IN ('completed', 'failed') THEN coalesce(end_time, $4) ELSE end_time END
  WHERE id = $1
 """
+START = "UPDATE meetings SET start_time = coalesce(start_time, $2) WHERE id = $1"
 MERGE_DATA = """
 UPDATE meetings SET data = jsonb_strip_nulls(data || $2), updated_at = now() WHERE id = $1 AND deleted_at IS NULL
 """
@@ -185,6 +186,10 @@ class Meetings:
     async def set_status(self, meeting_id: int, status: BotStatus, *, reason: str | None, at: datetime) -> None:
         """Record a state of the meeting's session, and start or end with it."""
         await self._connection.execute(SET_STATUS, meeting_id, status.value, reason, at)
+
+    async def start(self, meeting_id: int, at: datetime) -> None:
+        """Note when the bot came in; the first word counts."""
+        await self._connection.execute(START, meeting_id, at)
 
     async def merge_data(self, meeting_id: int, data: Mapping[str, Any]) -> None:
         """Set the named keys of a meeting's data, drop those that are null, leave the others."""

@@ -1,6 +1,6 @@
 """Sessions and their transitions: one bot's attendance of one meeting."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
 LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
 RUNNING = _SELECT + " WHERE s.ended_at IS NULL ORDER BY s.requested_at LIMIT $1"
 TO_FINALIZE = _SELECT + " WHERE s.ended_at IS NOT NULL AND s.finalized_at IS NULL ORDER BY s.ended_at LIMIT $1"
+ENDS = "SELECT s.session_uid, s.ended_at FROM sessions s WHERE s.session_uid = ANY($1)"
 SET_LAUNCHED = "UPDATE sessions SET launcher_ref = $2 WHERE session_uid = $1"
 SET_STATUS = """
 UPDATE sessions
@@ -39,6 +40,7 @@ SELECT count(*) FROM sessions
  WHERE ended_at IS NULL AND status IN ('requested', 'joining', 'awaiting_admission')
    AND requested_at > now() - make_interval(secs => $1)
 """
+START_CLOCK = "UPDATE sessions SET clock_zero_at = coalesce(clock_zero_at, $2) WHERE session_uid = $1"
 BEAT = "UPDATE sessions SET heartbeat_at = now() WHERE session_uid = $1"
 REQUEST_STOP = "UPDATE sessions SET stop_requested_at = coalesce(stop_requested_at, now()) WHERE session_uid = $1"
 RECONFIGURE = """
@@ -124,6 +126,11 @@ class Sessions:
         """List sessions that ended but whose storage was not declared complete, oldest first."""
         return [Session(**_parsed(row)) for row in await self._connection.fetch(TO_FINALIZE, limit)]
 
+    async def ends(self, session_uids: Sequence[str]) -> dict[str, datetime | None]:
+        """Tell of each session that is known when it ended; None where it has not."""
+        rows = await self._connection.fetch(ENDS, list(session_uids))
+        return {row["session_uid"]: row["ended_at"] for row in rows}
+
     async def set_launched(self, session_uid: str, launcher_ref: str) -> None:
         """Remember how the launcher calls this bot."""
         await self._connection.execute(SET_LAUNCHED, session_uid, launcher_ref)
@@ -138,6 +145,10 @@ class Sessions:
             ADD_TRANSITION, session.session_uid, sequence, status.value, reason, evidence, at
         )
         return sequence
+
+    async def start_clock(self, session_uid: str, at: datetime) -> None:
+        """Note when position 0 s of the session clock was; the first word counts."""
+        await self._connection.execute(START_CLOCK, session_uid, at)
 
     async def beat(self, session_uid: str) -> None:
         """Note a sign of life."""

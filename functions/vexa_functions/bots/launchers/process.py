@@ -7,23 +7,34 @@ process even after its id is used again.
 """
 
 import asyncio
+import contextlib
 import json
-import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from vexa_events.errors import Unavailable
-from vexa_functions.bots.launchers.launcher import Exited, Observation, Running, Unknown
-
-logger = logging.getLogger(__name__)
+from vexa_functions.bots.launchers.launcher import Exited, Found, NewBot, Observation, Running, Unknown
 
 PREFIX = "process:"
+SUFFIX = ".pid"
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "VIRTUAL_ENV")
 """A bot sees these of our own environment, and none of our secrets."""
+START_TOLERANCE_S = 1.0
+KILL_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What a file tells of a process."""
+
+    pid: int
+    started: float
 
 
 class ProcessLauncher:
@@ -35,41 +46,85 @@ class ProcessLauncher:
         self._children: dict[str, int] = {}
         self._exit_codes: dict[str, int] = {}
 
-    async def launch(self, session_uid: str, env: Mapping[str, str]) -> str:
+    async def launch(self, bot: NewBot) -> str:
         """Start the command in a session of its own; its output goes where ours goes."""
         own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         try:
-            pid = await asyncio.to_thread(_spawn, self._command, {**own, **env})
-            record = json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()})
-            await asyncio.to_thread(self._write, session_uid, record)
+            self._children[bot.session_uid] = await asyncio.to_thread(self._start, bot.session_uid, {**own, **bot.env})
         except (OSError, psutil.Error) as exc:
-            raise Unavailable(f"bot process did not start: {type(exc).__name__}") from exc
-        self._children[session_uid] = pid
-        return PREFIX + session_uid
+            raise Unavailable(f"bot process did not start: {self._command[0]}: {_words(exc)}") from exc
+        return PREFIX + bot.session_uid
 
     async def observe(self, reference: str) -> Observation:
         """Tell whether the process lives; its exit code is known to the instance that started it."""
+        if not reference.startswith(PREFIX):
+            return Unknown()
         session_uid = reference.removeprefix(PREFIX)
         self._reap(session_uid)
         if session_uid in self._exit_codes:
             return Exited(self._exit_codes[session_uid])
-        if not self._record(session_uid).exists():
+        if _read(self._file(session_uid)) is None:
             return Unknown()
         return Exited(None) if self._find(session_uid) is None else Running()
 
     async def stop(self, reference: str) -> None:
-        """Send SIGTERM."""
+        """Send SIGTERM to the process, which ends what it started."""
         process = self._find(reference.removeprefix(PREFIX))
         if process is not None:
-            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGTERM)
+
+    async def kill(self, reference: str) -> None:
+        """Send SIGKILL to the process and all that is left in its group."""
+        process = self._find(reference.removeprefix(PREFIX))
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    async def remove(self, reference: str) -> None:
+        """End the process and delete its file."""
+        await self.kill(reference)
+        session_uid = reference.removeprefix(PREFIX)
+        if session_uid in self._children:
+            async with asyncio.timeout(KILL_TIMEOUT_S):
+                await asyncio.to_thread(os.waitpid, self._children.pop(session_uid), 0)
+        self._exit_codes.pop(session_uid, None)
+        self._file(session_uid).unlink(missing_ok=True)
+
+    async def found(self) -> list[Found]:
+        """List the bots that have a file."""
+        records = ((file.stem, _read(file)) for file in sorted(self._run_dir.glob(f"*{SUFFIX}")))
+        return [
+            Found(
+                reference=PREFIX + session_uid,
+                session_uid=session_uid,
+                started_at=datetime.fromtimestamp(record.started, UTC),
+            )
+            for session_uid, record in records
+            if record is not None
+        ]
+
+    def _start(self, session_uid: str, env: Mapping[str, str]) -> int:
+        self._run_dir.mkdir(parents=True, exist_ok=True)
+        pid = _spawn(self._command, env)
+        try:
+            record = json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()})
+            self._file(session_uid).write_text(record)
+        except (OSError, psutil.Error):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        return pid
 
     def _find(self, session_uid: str) -> psutil.Process | None:
+        record = _read(self._file(session_uid))
+        if record is None:
+            return None
         try:
-            record = json.loads(self._record(session_uid).read_text())
-            process = psutil.Process(record["pid"])
+            process = psutil.Process(record.pid)
             alive = process.status() != psutil.STATUS_ZOMBIE
-            return process if alive and abs(process.create_time() - record["started"]) < 1.0 else None
-        except (FileNotFoundError, psutil.NoSuchProcess):
+            return process if alive and abs(process.create_time() - record.started) < START_TOLERANCE_S else None
+        except psutil.NoSuchProcess:
             return None
 
     def _reap(self, session_uid: str) -> None:
@@ -79,16 +134,26 @@ class ProcessLauncher:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             del self._children[session_uid]
-            self._exit_codes[session_uid] = os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
+            self._exit_codes[session_uid] = code if code >= 0 else 128 - code
 
-    def _write(self, session_uid: str, record: str) -> None:
-        self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._record(session_uid).write_text(record)
-
-    def _record(self, session_uid: str) -> Path:
-        return self._run_dir / f"{session_uid}.pid"
+    def _file(self, session_uid: str) -> Path:
+        return self._run_dir / f"{session_uid}{SUFFIX}"
 
 
 def _spawn(command: Sequence[str], env: Mapping[str, str]) -> int:
     nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     return os.posix_spawnp(command[0], list(command), env, file_actions=[nothing], setsid=True)
+
+
+def _read(file: Path) -> _Record | None:
+    """Read a file; one that is gone or half written names nobody."""
+    try:
+        fields = json.loads(file.read_text())
+        return _Record(int(fields["pid"]), float(fields["started"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _words(exc: OSError | psutil.Error) -> str:
+    return exc.strerror or type(exc).__name__ if isinstance(exc, OSError) else type(exc).__name__

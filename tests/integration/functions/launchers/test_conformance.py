@@ -1,0 +1,249 @@
+"""What every launcher promises, whatever it runs bots on."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from vexa_events.errors import Unavailable
+from vexa_functions.bots.launchers.docker import ContainerShape, DockerLauncher
+from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher
+from vexa_functions.bots.launchers.launcher import Exited, Launcher, NewBot, Observation, Running, Starting, Unknown
+from vexa_functions.bots.launchers.process import ProcessLauncher
+
+SLEEP = "import time; time.sleep(60)"
+OBEY = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); " + SLEEP
+IGNORE = "import signal; signal.signal(15, signal.SIG_IGN); " + SLEEP
+
+
+class TestEveryLauncher:
+    """Processes, containers and Jobs alike."""
+
+    @pytest.mark.parametrize("code", [0, 3])
+    async def test_an_end_is_seen_with_its_code(self, runtime: Any, code: int) -> None:
+        """The code is the evidence for how a session ended."""
+        launcher: Launcher = runtime.open()
+        reference = await launcher.launch(a_bot(f"raise SystemExit({code})"))
+
+        seen = await ended(launcher, reference)
+
+        assert seen.code == code
+
+    async def test_a_running_bot_is_seen_to_run_and_obeys(self, runtime: Any) -> None:
+        """Stopping asks the bot's process to end, and what ran is gone."""
+        launcher: Launcher = runtime.open()
+        reference = await launcher.launch(a_bot(OBEY))
+        await running(launcher, reference)
+
+        async with asyncio.timeout(20):
+            while not isinstance(seen := await launcher.observe(reference), Exited):
+                await launcher.stop(reference)
+                await asyncio.sleep(0.1)
+
+        assert seen.code in {0, 128 + 15, None}
+
+    async def test_a_bot_that_does_not_obey_is_killed(self, runtime: Any) -> None:
+        """Killing needs no consent."""
+        launcher: Launcher = runtime.open()
+        reference = await launcher.launch(a_bot(IGNORE))
+        await running(launcher, reference)
+
+        await launcher.kill(reference)
+
+        assert (await ended(launcher, reference)).code in {128 + 9, None}
+
+    async def test_another_instance_finds_ends_and_forgets_a_bot(self, runtime: Any) -> None:
+        """What is known of a bot outlives the instance that started it, and nothing of it stays."""
+        reference = await runtime.open().launch(a_bot(SLEEP, session_uid="orphan"))
+        another: Launcher = runtime.open()
+        await running(another, reference)
+
+        found = await another.found()
+        await another.kill(reference)
+        await ended(another, reference)
+        await another.remove(reference)
+
+        assert [(bot.session_uid, bot.reference) for bot in found] == [("orphan", reference)]
+        assert await another.observe(reference) == Unknown()
+        assert await another.found() == []
+        assert runtime.count() == 0
+
+    async def test_forgetting_a_running_bot_ends_it(self, runtime: Any) -> None:
+        """A bot that nobody knows any more must not run on."""
+        launcher: Launcher = runtime.open()
+        reference = await launcher.launch(a_bot(SLEEP))
+        await running(launcher, reference)
+
+        await launcher.remove(reference)
+
+        async with asyncio.timeout(20):
+            while runtime.count():
+                await asyncio.sleep(0.05)
+
+    async def test_a_bot_nobody_started_is_unknown(self, runtime: Any) -> None:
+        """No record proves nothing; ending what is not there is no fault."""
+        launcher: Launcher = runtime.open()
+        reference = await launcher.launch(a_bot(SLEEP))
+        await launcher.remove(reference)
+
+        for action in (launcher.stop, launcher.kill, launcher.remove):
+            await action(reference)
+
+        assert await launcher.observe(reference) == Unknown()
+        assert await launcher.observe("elsewhere:1") == Unknown()
+
+    async def test_bots_run_side_by_side(self, runtime: Any) -> None:
+        """Each has a record of its own; ending one leaves the other alone."""
+        launcher: Launcher = runtime.open()
+        first = await launcher.launch(a_bot(SLEEP, session_uid="first"))
+        second = await launcher.launch(a_bot(SLEEP, session_uid="second"))
+        await running(launcher, second)
+
+        await launcher.remove(first)
+
+        assert [bot.session_uid for bot in await launcher.found()] == ["second"]
+        assert await launcher.observe(second) == Running()
+
+
+async def test_a_missing_program_is_named(tmp_path: Any) -> None:
+    """Nothing is written down for a process that did not start."""
+    launcher = ProcessLauncher(tmp_path, ["/nowhere/bot"])
+
+    with pytest.raises(Unavailable, match="/nowhere/bot: No such file"):
+        await launcher.launch(a_bot(SLEEP))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_missing_image_is_named(docker_runtime: Any) -> None:
+    """The engine's word for it would tell a user nothing."""
+    shape = ContainerShape(image="never-built:1", deployment="none", memory_mb=256, cpus=1.0)
+    launcher = DockerLauncher(shape, {})
+
+    with pytest.raises(Unavailable, match="never-built:1 is not on the Docker engine; build or pull it"):
+        await launcher.launch(a_bot(SLEEP))
+
+    await launcher.aclose()
+
+
+async def test_a_container_that_does_not_start_is_removed(bot_image: str) -> None:
+    """A network that does not exist shows only when the container starts."""
+    shape = ContainerShape(image=bot_image, network="no-such-network", deployment="broken", memory_mb=256, cpus=1.0)
+    launcher = DockerLauncher(shape, {})
+
+    with pytest.raises(Unavailable, match="no-such-network"):
+        await launcher.launch(a_bot(SLEEP))
+
+    assert await launcher.found() == []
+    await launcher.aclose()
+
+
+async def test_an_engine_that_is_not_there_is_named(unused_tcp_port: int) -> None:
+    """The address tells an administrator where to look."""
+    shape = ContainerShape(image="vexa-bot", deployment="none", memory_mb=256, cpus=1.0)
+    launcher = DockerLauncher(shape, {"DOCKER_HOST": f"tcp://127.0.0.1:{unused_tcp_port}"})
+
+    with pytest.raises(Unavailable, match=f"does not answer at tcp://127.0.0.1:{unused_tcp_port}"):
+        await launcher.launch(a_bot(SLEEP))
+
+    await launcher.aclose()
+
+
+async def test_a_container_is_locked_in(docker_runtime: Any) -> None:
+    """No capability, no new privileges, a root that cannot be written, a bound on memory; seen from inside."""
+    launcher: Launcher = docker_runtime.open()
+    script = """
+import os
+facts = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
+assert os.getuid() != 0
+assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) == 0
+assert facts["NoNewPrivs"].strip() == "1"
+open("/tmp/writable", "w").close()
+try:
+    open("/var/tmp/writable", "w")
+except OSError:
+    raise SystemExit(7)
+"""
+
+    reference = await launcher.launch(a_bot(script))
+
+    assert (await ended(launcher, reference)).code == 7
+
+
+async def test_a_container_that_eats_its_memory_is_said_to(docker_runtime: Any) -> None:
+    """The limit holds, and the evidence names it."""
+    launcher: Launcher = docker_runtime.open()
+
+    reference = await launcher.launch(a_bot("b'x' * 10**9"))
+
+    assert await ended(launcher, reference) == Exited(137, "out of memory")
+
+
+async def test_a_job_says_what_its_pod_waits_for(cluster: Any) -> None:
+    """An image that cannot be pulled is seen only after the Job was taken."""
+    launcher: KubernetesLauncher = cluster.launcher(image="registry.invalid/never-built:1")
+
+    reference = await launcher.launch(a_bot(SLEEP))
+    seen = await launcher.observe(reference)
+    await launcher.remove(reference)
+
+    assert seen == Starting("ErrImagePull: told by the node")
+    assert (cluster.jobs, cluster.secrets) == ({}, {})
+    await launcher.aclose()
+
+
+async def test_a_job_holds_no_secret(cluster: Any) -> None:
+    """Whoever may read Jobs sees neither token nor passcode; they go when the Job goes."""
+    launcher: KubernetesLauncher = cluster.launcher()
+
+    reference = await launcher.launch(a_bot(SLEEP, VEXA_SESSION_TOKEN="the-token"))
+
+    assert "the-token" not in str(cluster.jobs)
+    assert "the-token" in str(cluster.secrets)
+    await launcher.remove(reference)
+    assert cluster.secrets == {}
+    await launcher.aclose()
+
+
+async def test_a_job_without_its_secret_is_taken_back(cluster: Any) -> None:
+    """What fails halfway leaves nothing, and never ran."""
+    cluster.refuses_secrets = True
+    launcher: KubernetesLauncher = cluster.launcher()
+
+    with pytest.raises(Unavailable, match="Kubernetes refused: secrets is forbidden: exceeded quota"):
+        await launcher.launch(a_bot(SLEEP))
+
+    assert (cluster.jobs, cluster.pods) == ({}, {})
+    await launcher.aclose()
+
+
+async def test_a_cluster_that_is_not_there_is_named(cluster: Any, unused_tcp_port: int) -> None:
+    """The reason is one that an administrator understands."""
+    cluster.url = f"http://127.0.0.1:{unused_tcp_port}"
+    launcher: KubernetesLauncher = cluster.launcher()
+
+    with pytest.raises(Unavailable, match="Kubernetes does not answer"):
+        await launcher.launch(a_bot(SLEEP))
+
+    await launcher.aclose()
+
+
+def a_bot(script: str, session_uid: str = "session", **env: str) -> NewBot:
+    return NewBot(session_uid=session_uid, meeting_id=7, env={"SCRIPT": script, **env})
+
+
+async def running(launcher: Launcher, reference: str) -> None:
+    await _until(launcher, reference, Running)
+
+
+async def ended(launcher: Launcher, reference: str) -> Exited:
+    seen = await _until(launcher, reference, Exited)
+    assert isinstance(seen, Exited)
+    return seen
+
+
+async def _until(launcher: Launcher, reference: str, kind: type[Observation]) -> Observation:
+    async with asyncio.timeout(20):
+        while not isinstance(seen := await launcher.observe(reference), kind):
+            await asyncio.sleep(0.05)
+    return seen
