@@ -26,6 +26,7 @@ DELETE FROM outbox
  WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text AND (published_at IS NOT NULL OR refused IS NOT NULL)
 """
 ERASE_DEAD_LETTERS = "DELETE FROM dead_letters WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
+ERASE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE meeting_id = $1"
 IS_ERASED = "SELECT deleted_at IS NOT NULL FROM meetings WHERE id = $1"
 
 
@@ -51,6 +52,7 @@ class Erasure:
             await self._connection.execute(statement, meeting_id)
         await self._connection.execute(ERASE_EVENTS, meeting_id)
         await self._connection.execute(ERASE_DEAD_LETTERS, meeting_id)
+        await self._connection.execute(ERASE_DELIVERIES, meeting_id)
 
     async def is_erased(self, meeting_id: int) -> bool:
         """Tell whether the meeting was deleted."""

@@ -45,7 +45,11 @@ SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.epoch, st.next_bat
   FROM streams st WHERE st.session_uid = $1 ORDER BY st.start_s, st.stream_uid
 """
 ATTRIBUTE = """
-INSERT INTO attributions (stream_uid, revision, session_uid, speaker, evidence) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO attributions (stream_uid, revision, session_uid, speaker, evidence)
+SELECT $1, $2, s.session_uid, $4, $5
+  FROM sessions s JOIN meetings m ON m.id = s.meeting_id
+ WHERE s.session_uid = $3 AND m.deleted_at IS NULL
+   FOR SHARE OF m
 ON CONFLICT (stream_uid, revision) DO NOTHING
 RETURNING stream_uid
 """
@@ -128,7 +132,7 @@ class Streams:
         return [_stream(row) for row in await self._connection.fetch(OF_SESSION, session_uid)]
 
     async def attribute(self, session_uid: str, attribution: Attribution) -> bool:
-        """Store an attribution; false when this revision is known."""
+        """Store an attribution; false when this revision is known or the meeting was deleted."""
         stored = await self._connection.fetchval(
             ATTRIBUTE,
             attribution.stream_uid,

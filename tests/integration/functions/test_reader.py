@@ -353,6 +353,10 @@ async def test_a_deleted_meeting_leaves_no_word_and_no_name(
     await reader.patch("/meetings/replay/standup", json={"data": {"name": "Salaries"}})
     await spoken.end()
     await reader.post("/internal/tick")
+    async with store.transaction() as tables:
+        await tables.webhook_deliveries.add(
+            spoken.user_id, fact_id="f", event_id="e", event_type="t", meeting_id=spoken.meeting_id, body="standup"
+        )
     await valkey.xadd(feed_key(spoken.meeting_id), {"message": "hello"})
 
     deleted = await reader.delete("/meetings/replay/standup")
@@ -408,6 +412,21 @@ async def test_text_that_comes_after_the_deletion_is_let_go(
     assert "afterwards" not in await _dump(postgres_url)
     assert await valkey.exists(feed_key(spoken.meeting_id)) == 0
     assert '"until_s":6.0' in await valkey.get(stored_key(spoken.stream_uid))
+
+
+async def test_a_name_that_is_learnt_after_the_deletion_is_let_go(
+    reader: httpx.AsyncClient, spoken: Spoken, store: Store, postgres_url: str
+) -> None:
+    """Nobody is named in a meeting that was deleted."""
+    await spoken.end()
+    await reader.delete("/meetings/replay/standup")
+    late = Attribution(stream_uid=spoken.stream_uid, speaker="Zoë", revision=2, evidence="Zoë's tile")
+
+    async with store.transaction() as tables:
+        is_new = await tables.streams.attribute(spoken.session_uid, late)
+
+    assert not is_new
+    assert "Zoë" not in await _dump(postgres_url)
 
 
 async def test_who_spoke_is_noted_at_the_end_unless_the_user_did(reader: httpx.AsyncClient, spoken: Spoken) -> None:
