@@ -16,6 +16,7 @@ from vexa_pool.engine.scheduler import Scheduler
 from vexa_pool.engine.voice_detector import SileroDetector, load_voice_model
 from vexa_pool.engine.whisper import THREADS, WhisperModel
 from vexa_pool.server.listener import Listener
+from vexa_pool.server.lost_bots import LostBots
 from vexa_pool.server.publishing import Publications
 from vexa_pool.server.services import Services, Storing
 from vexa_pool.server.slots import Slots
@@ -54,7 +55,7 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         stack.callback(ears.close)
         scheduler = Scheduler(model, threads=THREADS)
         background.append(tasks.create_task(scheduler.run()))
-        storing = await _open_storing(settings, stack)
+        storing = await _open_storing(settings, scheduler, stack)
         if storing is not None:
             background.append(tasks.create_task(storing.feed.run()))
             background.append(tasks.create_task(storing.acknowledgements.run()))
@@ -75,7 +76,7 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         logger.info("worker is stopping")
 
 
-async def _open_storing(settings: PoolSettings, stack: AsyncExitStack) -> Storing | None:
+async def _open_storing(settings: PoolSettings, scheduler: Scheduler, stack: AsyncExitStack) -> Storing | None:
     if settings.sink is None or settings.redis_url is None or settings.token_signing_key is None:
         return None
     client = await stack.enter_async_context(httpx.AsyncClient())
@@ -83,11 +84,14 @@ async def _open_storing(settings: PoolSettings, stack: AsyncExitStack) -> Storin
     stack.push_async_callback(valkey.aclose)
     publications = Publications(SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S))
     stack.push_async_callback(publications.aclose, within_s=DRAIN_S)
+    lost_bots = LostBots(scheduler, after_s=settings.lost_bot_after_s)
+    stack.push_async_callback(lost_bots.aclose)
     return Storing(
         token_signing_key=settings.token_signing_key.get_secret_value(),
         publications=publications,
         acknowledgements=Acknowledgements(valkey, publications),
         feed=LiveFeed(valkey),
+        lost_bots=lost_bots,
     )
 
 

@@ -131,9 +131,10 @@ class _Carriage:
                     task.cancel()
             await self._connection.close()
         finally:
-            self._services.scheduler.remove(self._lane)
-            if self._bound is not None:
-                self._bound.publication.linger()
+            if self._bound is not None and self._services.storing is not None:
+                self._services.storing.lost_bots.take_over(self._lane, self._bound.publication)
+            else:
+                self._services.scheduler.remove(self._lane)
 
     def _open(self) -> None:
         self._outbox.note(server_ready(self._hello.uid))

@@ -7,6 +7,7 @@ from datetime import datetime
 from vexa_pool.engine.ears import Ears
 from vexa_pool.engine.model import Model
 from vexa_pool.engine.scheduler import Scheduler
+from vexa_pool.server.lost_bots import LostBots
 from vexa_pool.server.publishing import Publications
 from vexa_pool.server.slots import Slots
 from vexa_pool.server.valkey import Acknowledgements, LiveFeed
@@ -20,6 +21,7 @@ class Storing:
     publications: Publications
     acknowledgements: Acknowledgements
     feed: LiveFeed
+    lost_bots: LostBots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
