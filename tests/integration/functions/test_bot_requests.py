@@ -122,6 +122,23 @@ async def test_a_bad_request_is_refused_by_field(open_bots: OpenBots, body: dict
     assert listed.json() == {"running_bots": []}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "named"),
+    [
+        ("DELETE", "/bots/replay/%00", "native_meeting_id"),
+        ("DELETE", "/bots/" + "x" * 256 + "/standup", "platform"),
+        ("PUT", "/bots/%00/standup/config", "platform"),
+        ("PUT", "/bots/replay/standup/config", "body"),
+    ],
+)
+async def test_a_bad_path_is_refused_by_its_part(open_bots: OpenBots, method: str, path: str, named: str) -> None:
+    """What Postgres cannot hold never reaches it."""
+    async with open_bots() as bots:
+        answer = await bots.request(method, path, json={})
+
+    assert (answer.status_code, answer.json()["detail"].split(":")[0]) == (422, named)
+
+
 async def test_a_server_of_our_own_is_named_by_a_setting(open_bots: OpenBots) -> None:
     """Bots go to no unknown host, whatever a user pastes."""
     body = {"meeting_url": "https://meet.ours.example/Weekly"}
