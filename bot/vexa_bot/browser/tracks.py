@@ -15,8 +15,8 @@ from vexa_bot.capture import AudioHeard, AudioMissed, Fact, StreamEnded, StreamF
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.identity import MissingReason, StreamKind
 
-DRIFT_MS = 300
-"""So far may a context's clock fall behind before the time it lost becomes a hole."""
+DRIFT_MS = 1_000
+"""So far may a context fall behind, since what it renders late is only placed early; past this it becomes a hole."""
 DRIFT_CHUNKS = 10
 """So many chunks in a row must agree on it, since one may just have been late."""
 SILENT_AFTER_MS = 5_000

@@ -135,9 +135,7 @@ def write_config(folder: Path) -> Path:
     others = [path.name for path in (lib / "plugins").glob("*.so") if "videoroom" not in path.name]
     folder.mkdir()
     for name, text in CONFIG.items():
-        filled = text.format(
-            folder=folder, lib=lib, media=MEDIA, other_plugins=",".join(others), admin_key=ADMIN_KEY
-        )
+        filled = text.format(folder=folder, lib=lib, media=MEDIA, other_plugins=",".join(others), admin_key=ADMIN_KEY)
         (folder / name).write_text(filled)
     return folder / "janus.jcfg"
 
