@@ -68,7 +68,9 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
         )
-        port = await stack.enter_async_context(Listener(services).listen(settings.host, settings.port))
+        port = await stack.enter_async_context(
+            Listener(services, ping_every_s=settings.ping_every_s).listen(settings.host, settings.port)
+        )
         logger.info(
             "worker is ready", extra={"port": port, "slots": settings.slots, "stores": settings.sink is not None}
         )

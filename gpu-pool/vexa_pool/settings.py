@@ -25,6 +25,8 @@ class PoolSettings(BaseModel):
     """Streams taken at once; the next one is told to wait."""
     lost_bot_after_s: float = Field(45.0, alias="POOL_LOST_BOT_AFTER_S", gt=0.0, le=3_600.0)
     """A bot whose connection broke has this long to come back; then what was heard of it is committed."""
+    ping_every_s: float = Field(20.0, alias="POOL_PING_EVERY_S", gt=0.0, le=600.0)
+    """How often each client is shown that the worker lives, however busy it is."""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     sink: str | None = Field(None, alias="K_SINK", pattern="^https?://")
     token_signing_key: SecretStr | None = Field(None, alias="TOKEN_SIGNING_KEY", min_length=MIN_KEY_BYTES)

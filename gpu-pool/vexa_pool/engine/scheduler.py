@@ -13,9 +13,6 @@ from vexa_pool.streaming.window import Transcription
 
 logger = logging.getLogger(__name__)
 
-MODEL_ERRORS = (RuntimeError, ValueError)
-"""What CTranslate2 raises."""
-
 
 class Lane(Protocol):
     """One stream as the scheduler sees it."""
@@ -91,7 +88,7 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         try:
             heard = await loop.run_in_executor(self._executor, self._model.transcribe, requests)
-        except MODEL_ERRORS as exc:
+        except Exception as exc:  # noqa: BLE001 - outermost loop; a window that fails must not stop the others
             await self._decode_alone(group, exc)
             return
         for (lane, _), words in zip(group, heard, strict=True):
@@ -113,7 +110,7 @@ class Scheduler:
             for entry in group:
                 await self._decode([entry])
             return
-        logger.error("window could not be decoded", extra={"error": repr(error)})
+        logger.error("window could not be decoded", exc_info=error)
         lane = group[0][0]
         if lane in self._lanes:
             lane.fail(Unavailable(f"the model failed: {type(error).__name__}"))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import TypeVar
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -31,6 +32,7 @@ from vexa_pool.server.samples import read_samples
 from vexa_pool.server.services import Services
 from vexa_pool.streaming.session import Session
 
+E = TypeVar("E", bound=BaseException)
 logger = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_S = 10.0
@@ -66,6 +68,9 @@ class Conversation:
             logger.warning("client does not read")
         except* VexaError as faults:
             await self._refuse(next(_leaves(faults)))
+        except* Exception as faults:  # outermost loop of a connection: nobody foresaw this one
+            logger.exception("connection failed", exc_info=faults)
+            await self._refuse(Unavailable(f"the worker failed: {type(next(_leaves(faults))).__name__}"))
 
     async def _serve(self) -> None:
         hello = await self._hello()
@@ -239,7 +244,7 @@ def _unnamed(_: int) -> None:
     return None
 
 
-def _leaves(group: BaseExceptionGroup[VexaError]) -> Iterator[VexaError]:
+def _leaves(group: BaseExceptionGroup[E]) -> Iterator[E]:
     for exception in group.exceptions:
         if isinstance(exception, BaseExceptionGroup):
             yield from _leaves(exception)

@@ -21,8 +21,9 @@ FRAMES_AHEAD = 4
 class Listener:
     """Accepts connections; each gets a Conversation."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, *, ping_every_s: float) -> None:
         self._services = services
+        self._ping_every_s = ping_every_s
         self._is_draining = False
 
     @asynccontextmanager
@@ -37,6 +38,8 @@ class Listener:
             max_size=MAX_FRAME_BYTES,
             max_queue=FRAMES_AHEAD,
             close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=self._ping_every_s,
+            ping_timeout=None,  # a pong may be stuck behind audio that a busy worker does not read yet
             server_header=None,
         )
         try:
