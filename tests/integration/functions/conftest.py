@@ -1,6 +1,7 @@
 """The functions on real Postgres and Valkey, with a real HTTP sink that remembers what it was sent."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -8,7 +9,10 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
@@ -17,13 +21,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from vexa_events.envelope import Event, parse_http
 from vexa_events.identity import UserId
 from vexa_functions.admin.app import build as build_admin
 from vexa_functions.admin.settings import AdminSettings
+from vexa_functions.auth.api_keys import hash_api_key, key_prefix, new_api_key
 from vexa_functions.auth.identity import HEADER, Principal, sign_identity
 from vexa_functions.bots.app import build as build_bots
 from vexa_functions.bots.settings import BotsSettings
@@ -31,6 +36,9 @@ from vexa_functions.collector.app import build as build_collector
 from vexa_functions.collector.settings import CollectorSettings
 from vexa_functions.dead_letters.app import build as build_dead_letters
 from vexa_functions.dead_letters.settings import DeadLettersSettings
+from vexa_functions.gateway.app import build as build_gateway
+from vexa_functions.gateway.app import live_feed
+from vexa_functions.gateway.settings import GatewaySettings
 from vexa_functions.hosting.function import Function
 from vexa_functions.store.tables import Store, open_store
 from vexa_functions.webhooks.app import build as build_webhooks
@@ -39,6 +47,18 @@ from vexa_functions.webhooks.settings import WebhooksSettings
 SIGNING_KEY = "a signing key for tests, 32 bytes or more"
 ADMIN_KEY = "an administrator key for tests"
 Serve = Callable[[ASGIApp], Awaitable[str]]
+
+
+class StartGateway(Protocol):
+    """Starts a gateway with these variables; returns its URL."""
+
+    async def __call__(self, **env: str) -> str: ...
+
+
+class MakeKey(Protocol):
+    """Makes an API key."""
+
+    async def __call__(self, email: str, *scopes: str, expires_at: datetime | None = None) -> str: ...
 
 
 @dataclass
@@ -138,7 +158,8 @@ async def bots(postgres_url: str, valkey_url: str, sink: Sink, tmp_path: Path) -
     async with _client(build_bots(settings)) as client:
         yield client
     for record in (tmp_path / "bots").glob("*.pid"):
-        os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(json.loads(record.read_text())["pid"], signal.SIGKILL)
 
 
 @pytest.fixture
@@ -168,6 +189,87 @@ async def webhooks(postgres_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
+async def start_gateway(postgres_url: str, valkey_url: str, serve: Serve) -> AsyncIterator[StartGateway]:
+    """Start gateways, `/ws` included; what stands behind is told as environment variables, and is nowhere if not."""
+    started: list[Function] = []
+    nowhere = "http://127.0.0.1:9"
+    valid = {
+        "DATABASE_URL": postgres_url,
+        "REDIS_URL": valkey_url,
+        "TOKEN_SIGNING_KEY": SIGNING_KEY,
+        "ADMIN_API_URL": nowhere,
+        "BOT_MANAGER_URL": nowhere,
+        "TRANSCRIPTION_COLLECTOR_URL": nowhere,
+    }
+
+    async def start(**env: str) -> str:
+        function = build_gateway(GatewaySettings.from_env(valid | env))
+        started.append(function)
+        socket_route = WebSocketRoute("/ws", partial(live_feed, lambda: function))
+        return await serve(Starlette(routes=[socket_route, Mount("/", app=function.app)]))
+
+    yield start
+    for function in started:
+        await function.aclose()
+
+
+@pytest.fixture
+async def gateway_url(
+    start_gateway: StartGateway,
+    serve: Serve,
+    admin: httpx.AsyncClient,
+    bots: httpx.AsyncClient,
+    collector: httpx.AsyncClient,
+    dead_letters: httpx.AsyncClient,
+    webhooks: httpx.AsyncClient,
+) -> str:
+    """A gateway with every function behind it."""
+    return await start_gateway(
+        ADMIN_API_URL=await serve(_app(admin)),
+        BOT_MANAGER_URL=await serve(_app(bots)),
+        TRANSCRIPTION_COLLECTOR_URL=await serve(_app(collector)),
+        DEAD_LETTERS_URL=await serve(_app(dead_letters)),
+        WEBHOOKS_URL=await serve(_app(webhooks)),
+    )
+
+
+@pytest.fixture
+def make_key(store: Store) -> MakeKey:
+    """Make a key for the user with this e-mail, who may have two bots."""
+
+    async def make(email: str, *scopes: str, expires_at: datetime | None = None) -> str:
+        key = new_api_key()
+        async with store.transaction() as tables:
+            new = await tables.users.insert(email=email, name=None, image_url=None, max_concurrent_bots=2)
+            user = new or await tables.users.by_email(email)
+            assert user is not None
+            await tables.tokens.insert(
+                user.id,
+                name=None,
+                key_hash=hash_api_key(key),
+                key_prefix=key_prefix(key),
+                scopes=list(scopes or ("user",)),
+                expires_at=expires_at,
+            )
+        return key
+
+    return make
+
+
+@pytest.fixture
+async def api_key(make_key: MakeKey) -> str:
+    """The key of a user who may have two bots."""
+    return await make_key("ann@example.org")
+
+
+@pytest.fixture
+async def api(gateway_url: str, api_key: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A user's client."""
+    async with httpx.AsyncClient(base_url=gateway_url, headers={"x-api-key": api_key}) as client:
+        yield client
+
+
+@pytest.fixture
 async def user(store: Store) -> dict[str, str]:
     """Headers that prove a user with two bots."""
     async with store.transaction() as tables:
@@ -186,6 +288,13 @@ def headers_of() -> Callable[[UserId], dict[str, str]]:
 def signing_key() -> str:
     """The key that all functions of a test share."""
     return SIGNING_KEY
+
+
+def _app(client: httpx.AsyncClient) -> ASGIApp:
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    app: ASGIApp = transport.app
+    return app
 
 
 def _signed(user_id: UserId) -> dict[str, str]:
