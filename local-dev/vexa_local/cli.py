@@ -1,4 +1,4 @@
-"""The command `vexa-local`: up and demo."""
+"""The command `vexa-local`: up, demo and check."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vexa_events.errors import VexaError
+from vexa_local.checking import check_stored_meeting
 from vexa_local.console import terminal
 from vexa_local.demo.run import DemoOptions, run_demo
 from vexa_local.ports import Ports
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack = _describe(options.port_offset)
         if options.command == "up":
             asyncio.run(run_up(stack, terminal()))
+        elif options.command == "check":
+            return 1 if asyncio.run(check_stored_meeting(stack, options.meeting, terminal())) else 0
         else:
             asyncio.run(run_demo(stack, DemoOptions(meeting=options.meeting, json_file=options.json)))
     except asyncio.CancelledError:
@@ -48,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="send a bot to a recorded meeting and watch its transcript grow")
     demo.add_argument("--meeting", default="standup", metavar="NAME", help="a folder of recordings (default: standup)")
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the stored transcript to FILE")
-    for command in (up, demo):
+    check = commands.add_parser("check", help="tell whether every second of a stored meeting is accounted for")
+    check.add_argument("meeting", metavar="MEETING", help="its native id, or platform/native id")
+    for command in (up, demo, check):
         command.add_argument(
             "--port-offset", type=int, default=0, metavar="N", help="add N to every port; each N has a state of its own"
         )

@@ -68,12 +68,12 @@ async def _try_seed(stand: Stand, seed: int, reference: Words, tolerance: Tolera
     length_s = _longest_s(stand.meetings)
     faults = draw(seed, length_s=length_s)
     for fault in faults:
-        console.print(f"  {fault}", highlight=False)
+        console.print(f"  {fault}", highlight=False, soft_wrap=True)
     plan = TrialPlan(seed=seed, faults=faults, tolerance=tolerance, reference=reference)
     async with asyncio.timeout(length_s + LONGEST_SEED_S):
         outcome = await run_trial(stand, plan)
     for line in seed_lines(outcome):
-        console.print(line, style="green" if outcome.is_good else "red", highlight=False)
+        console.print(line, style="green" if outcome.is_good else "red", highlight=False, soft_wrap=True)
     return outcome
 
 
