@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ from vexa_pool.server.publishing import Publications
 from vexa_pool.server.services import Services, Storing
 from vexa_pool.server.slots import Slots
 from vexa_pool.server.valkey import Acknowledgements, LiveFeed, open_valkey
+from vexa_pool.server.worker_load import WorkerLoad
 from vexa_pool.settings import PoolSettings
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,8 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         port = await stack.enter_async_context(
             Listener(services, ping_every_s=settings.ping_every_s).listen(settings.host, settings.port)
         )
+        if storing is not None:
+            await stack.enter_async_context(_load(settings, storing, services.slots, port).announced())
         logger.info(
             "worker is ready", extra={"port": port, "slots": settings.slots, "stores": settings.sink is not None}
         )
@@ -89,12 +93,18 @@ async def _open_storing(settings: PoolSettings, scheduler: Scheduler, stack: Asy
     lost_bots = LostBots(scheduler, after_s=settings.lost_bot_after_s)
     stack.push_async_callback(lost_bots.aclose)
     return Storing(
+        valkey=valkey,
         token_signing_key=settings.token_signing_key.get_secret_value(),
         publications=publications,
         acknowledgements=Acknowledgements(valkey, publications),
         feed=LiveFeed(valkey),
         lost_bots=lost_bots,
     )
+
+
+def _load(settings: PoolSettings, storing: Storing, slots: Slots, port: int) -> WorkerLoad:
+    worker_id = settings.worker_id or f"{socket.gethostname()}:{port}"
+    return WorkerLoad(storing.valkey, slots, worker_id=worker_id, url=f"ws://{settings.host}:{port}")
 
 
 def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -23,6 +23,8 @@ class PoolSettings(BaseModel):
     whisper_compute_type: str = Field("auto", alias="WHISPER_COMPUTE_TYPE", min_length=1)
     slots: int = Field(8, alias="POOL_SLOTS", ge=1, le=1_000)
     """Streams taken at once; the next one is told to wait."""
+    worker_id: str | None = Field(None, alias="POOL_WORKER_ID", pattern="^[A-Za-z0-9_.:-]{1,128}$")
+    """What this worker is called among all; its host and port unless set."""
     lost_bot_after_s: float = Field(45.0, alias="POOL_LOST_BOT_AFTER_S", gt=0.0, le=3_600.0)
     """A bot whose connection broke has this long to come back; then what was heard of it is committed."""
     ping_every_s: float = Field(20.0, alias="POOL_PING_EVERY_S", gt=0.0, le=600.0)

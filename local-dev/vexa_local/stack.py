@@ -180,6 +180,7 @@ class Stack:
                 **stores,
                 "K_SINK": addresses.sink,
                 "BOT_LAUNCHER": "process",
+                "BOT_ADMISSION": "pool",
                 "BOT_MANAGER_URL": addresses.bots,
                 "STREAM_URL": addresses.stream,
                 "BOT_RUN_DIR": str(self.state.bots_dir),

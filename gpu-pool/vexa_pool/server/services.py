@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import redis.asyncio as redis
+
 from vexa_pool.engine.ears import Ears
 from vexa_pool.engine.model import Model
 from vexa_pool.engine.scheduler import Scheduler
@@ -18,6 +20,7 @@ class Storing:
     """What stored streams need; absent on a worker that serves plain clients only."""
 
     token_signing_key: str
+    valkey: redis.Redis
     publications: Publications
     acknowledgements: Acknowledgements
     feed: LiveFeed

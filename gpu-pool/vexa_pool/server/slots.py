@@ -11,19 +11,19 @@ class Slots:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._taken = 0
+        self.taken = 0
 
     @property
     def free(self) -> int:
-        return self.total - self._taken
+        return self.total - self.taken
 
     @contextmanager
     def claim(self) -> Iterator[None]:
         """Hold one slot; raise Overloaded where none is free."""
         if not self.free:
             raise Overloaded(f"all {self.total} slots are taken")
-        self._taken += 1
+        self.taken += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self.taken -= 1
