@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import httpx
 
 from vexa_bot.bots_client import BotsClient
 from vexa_bot.browser.attendance import BrowserPlatform
+from vexa_bot.browser.chromium import Chromium
 from vexa_bot.browser.site import Guest
 from vexa_bot.browser.stay import Limits
 from vexa_bot.capture import Platform
@@ -78,7 +80,7 @@ def _platform(settings: BotSettings) -> Platform:
         site_of(order, janus_page_url=str(settings.janus_page_url) if settings.janus_page_url else None),
         Guest(name=order.bot_name, passcode=order.passcode),
         limits=_limits(settings),
-        chromium=settings.chromium_path,
+        chromium=Chromium(path=settings.chromium_path, flags=tuple(shlex.split(settings.chromium_flags))),
     )
 
 

@@ -25,6 +25,8 @@ class BotSettings(BaseModel):
     """Folder of recordings; platform replay is offered where this is set."""
     chromium_path: Path = Field(Path("/usr/bin/chromium"), alias="CHROMIUM_PATH")
     """The browser that attends meetings of browser platforms."""
+    chromium_flags: str = Field("", alias="CHROMIUM_FLAGS")
+    """More options for it, split as a shell splits words; a proxy, for example."""
     janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
     """Where the pages of our own Janus lie; an order with a meeting_url needs it not."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")

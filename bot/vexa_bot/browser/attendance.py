@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
+from vexa_bot.browser.chromium import Chromium
 from vexa_bot.browser.ears import Ears
 from vexa_bot.browser.joining import Joining
 from vexa_bot.browser.page_messages import PageMessage
@@ -34,7 +34,7 @@ class PageLost(Unavailable):
 class BrowserPlatform:
     """A meeting that people join with a browser."""
 
-    def __init__(self, site: Site, guest: Guest, *, limits: Limits, chromium: Path) -> None:
+    def __init__(self, site: Site, guest: Guest, *, limits: Limits, chromium: Chromium) -> None:
         self._site = site
         self._guest = guest
         self._limits = limits

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
@@ -27,16 +28,24 @@ FLAGS = (
 """Without the last one an audio context stays suspended until somebody clicks."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chromium:
+    """Which browser to start, and with what besides FLAGS."""
+
+    path: Path
+    flags: tuple[str, ...] = ()
+
+
 @asynccontextmanager
-async def open_chromium(executable: Path) -> AsyncIterator[Browser]:
+async def open_chromium(chromium: Chromium) -> AsyncIterator[Browser]:
     """Start the browser; raise AttendanceFailed where there is none or it does not start."""
-    if not await asyncio.to_thread(executable.is_file):
-        raise AttendanceFailed("browser_missing", f"no Chromium at {executable}")
+    if not await asyncio.to_thread(chromium.path.is_file):
+        raise AttendanceFailed("browser_missing", f"no Chromium at {chromium.path}")
     async with async_playwright() as playwright:
         try:
             browser = await playwright.chromium.launch(
-                executable_path=executable,
-                args=FLAGS,
+                executable_path=chromium.path,
+                args=[*FLAGS, *chromium.flags],
                 timeout=START_LIMIT_S * 1_000,
                 handle_sigint=False,
                 handle_sigterm=False,

@@ -1,10 +1,9 @@
 """What the page scripts tell, parsed; a page is not trusted, so everything is bounded."""
 
 import base64
-import binascii
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.errors import InvalidMessage
@@ -23,6 +22,14 @@ ShortText = Annotated[str, Field(max_length=1_000)]
 Level = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
+def _decode(pcm: object) -> bytes:
+    """Decode base64; what is less than a millisecond at the end is left out."""
+    if not isinstance(pcm, str) or len(pcm) > 4 * CHUNK_SAMPLES:
+        raise ValueError("must be a chunk of samples in base64")
+    samples = base64.b64decode(pcm, validate=True)
+    return samples[: len(samples) // BYTES_PER_MS * BYTES_PER_MS]
+
+
 class _PageMessage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,16 +46,7 @@ class AudioChunk(_PageMessage):
     """Number of the first sample on the clock of the document's audio context."""
     at: Annotated[float, Field(ge=0.0)]
     """When the last sample was rendered, in Unix milliseconds."""
-    pcm: Annotated[str, Field(max_length=4 * CHUNK_SAMPLES)]
-
-    @property
-    def samples(self) -> bytes:
-        """Decode the samples; what is less than a millisecond at the end is left out."""
-        try:
-            samples = base64.b64decode(self.pcm, validate=True)
-        except binascii.Error as exc:
-            raise InvalidMessage(f"page sent audio that is not base64: {exc}") from exc
-        return samples[: len(samples) // BYTES_PER_MS * BYTES_PER_MS]
+    samples: Annotated[bytes, BeforeValidator(_decode)] = Field(alias="pcm")
 
 
 class TrackEnded(_PageMessage):

@@ -8,13 +8,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Dialog, Frame, Page, Request, WebSocket
 from playwright.async_api import Error as PlaywrightError
 
-from vexa_bot.browser.chromium import open_chromium
+from vexa_bot.browser.chromium import Chromium, open_chromium
 from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, TrackEnded, parse_page_message
 from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
@@ -153,9 +152,9 @@ class Visit:
 
 
 @asynccontextmanager
-async def open_visit(executable: Path, site: Site) -> AsyncIterator[Visit]:
+async def open_visit(chromium: Chromium, site: Site) -> AsyncIterator[Visit]:
     """Start a browser with one page that carries our scripts; raise AttendanceFailed where that fails."""
-    async with open_chromium(executable) as browser:
+    async with open_chromium(chromium) as browser:
         visit = await _new_page(browser, site)
         yield visit
 
