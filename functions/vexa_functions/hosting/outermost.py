@@ -32,7 +32,10 @@ class Outermost:
         bound = context.set({**context.get(), "request_id": scope[_KEY]})
         answer = _Answer(send, scope[_KEY])
         try:
-            await self._app(scope, receive, answer)
+            if "\n" in scope["path"]:  # no route matches across a line break, and nobody behind would answer JSON
+                await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, answer)
+            else:
+                await self._app(scope, receive, answer)
         except Exception:  # the outermost loop: whatever fails, the caller is told and the process goes on
             logger.exception("request failed", extra={"method": scope["method"]})
             if not answer.is_started:
