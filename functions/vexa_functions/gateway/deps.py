@@ -49,6 +49,8 @@ async def open_deps(settings: GatewaySettings) -> AsyncIterator[GatewayDeps]:
             access=access,
             places=Places(settings.max_live_connections),
             max_s=settings.max_socket_s,
+            send_timeout_s=settings.send_timeout_s,
+            heartbeat_s=settings.heartbeat_s,
         )
         yield GatewayDeps(access=access, upstreams=upstreams, live=live)
 

@@ -27,6 +27,10 @@ class GatewaySettings(Settings):
     """Longer than a cold start of the function behind."""
     max_socket_s: float = Field(570.0, alias="MAX_SOCKET_S", gt=0.0)
     """A live connection is closed in good order before Knative would cut it at 600 s."""
+    send_timeout_s: float = Field(10.0, alias="LIVE_SEND_TIMEOUT_S", gt=0.0, le=60.0)
+    """A watcher that takes nothing for this long is dropped."""
+    heartbeat_s: float = Field(15.0, alias="LIVE_HEARTBEAT_S", gt=0.0, le=60.0)
+    """An event stream is never silent for longer."""
     max_live_connections: int = Field(500, alias="MAX_LIVE_CONNECTIONS", ge=1, le=100_000)
     """Watchers per instance."""
     key_rate_hz: float = Field(50.0, alias="RATE_PER_KEY_HZ", gt=0.0, le=1_000_000.0)

@@ -138,24 +138,27 @@ async def collector(postgres_url: str, valkey_url: str, sink: Sink) -> AsyncIter
 
 
 @pytest.fixture
-async def bots(postgres_url: str, valkey_url: str, sink: Sink, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The bots function's own app; the bots that it launches sleep."""
+def bots_env(postgres_url: str, valkey_url: str, sink: Sink, tmp_path: Path) -> dict[str, str]:
+    """What the bots function reads; the bots that it launches sleep."""
     recordings = tmp_path / "recordings"
     recordings.mkdir()
-    settings = BotsSettings.from_env(
-        {
-            "DATABASE_URL": postgres_url,
-            "REDIS_URL": valkey_url,
-            "TOKEN_SIGNING_KEY": SIGNING_KEY,
-            "K_SINK": sink.url,
-            "BOT_COMMAND": "sleep 30",
-            "BOT_RUN_DIR": str(tmp_path / "bots"),
-            "BOT_MANAGER_URL": "http://127.0.0.1:9",
-            "STREAM_URL": "ws://127.0.0.1:9",
-            "VEXA_REPLAY_DIR": str(recordings),
-        }
-    )
-    async with _client(build_bots(settings)) as client:
+    return {
+        "DATABASE_URL": postgres_url,
+        "REDIS_URL": valkey_url,
+        "TOKEN_SIGNING_KEY": SIGNING_KEY,
+        "K_SINK": sink.url,
+        "BOT_COMMAND": "sleep 30",
+        "BOT_RUN_DIR": str(tmp_path / "bots"),
+        "BOT_MANAGER_URL": "http://127.0.0.1:9",
+        "STREAM_URL": "ws://127.0.0.1:9",
+        "VEXA_REPLAY_DIR": str(recordings),
+    }
+
+
+@pytest.fixture
+async def bots(bots_env: dict[str, str], tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The bots function's own app."""
+    async with _client(build_bots(BotsSettings.from_env(bots_env))) as client:
         yield client
     for record in (tmp_path / "bots").glob("*.pid"):
         with contextlib.suppress(ProcessLookupError):

@@ -2,77 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 import websockets
-from starlette.applications import Starlette
-from starlette.routing import Mount, WebSocketRoute
 
 from vexa_events.identity import MeetingId
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment
-from vexa_functions.auth.api_keys import hash_api_key, key_prefix, new_api_key
-from vexa_functions.gateway.app import build, live_feed
-from vexa_functions.gateway.settings import GatewaySettings
 from vexa_functions.live_feed import LiveFeed
-from vexa_functions.store.tables import Store
 
 STANDUP = {"platform": "replay", "native_meeting_id": "standup"}
-
-
-@pytest.fixture
-async def gateway_url(
-    postgres_url: str,
-    valkey_url: str,
-    serve: Any,
-    bots: Any,
-    collector: Any,
-    admin: Any,
-    dead_letters: Any,
-    signing_key: str,
-) -> AsyncIterator[str]:
-    """A gateway that forwards to the functions."""
-    behind = [await serve(client._transport.app) for client in (admin, bots, collector, dead_letters)]
-    function = build(
-        GatewaySettings.from_env(
-            {
-                "DATABASE_URL": postgres_url,
-                "REDIS_URL": valkey_url,
-                "TOKEN_SIGNING_KEY": signing_key,
-                "ADMIN_API_URL": behind[0],
-                "BOT_MANAGER_URL": behind[1],
-                "DEAD_LETTERS_URL": behind[3],
-                "TRANSCRIPTION_COLLECTOR_URL": behind[2],
-            }
-        )
-    )
-    socket = WebSocketRoute("/ws", partial(live_feed, lambda: function))
-    yield await serve(Starlette(routes=[socket, Mount("/", app=function.app)]))
-    await function.aclose()
-
-
-@pytest.fixture
-async def api_key(store: Store) -> str:
-    """The key of a user who may have two bots."""
-    key = new_api_key()
-    async with store.transaction() as tables:
-        user = await tables.users.insert(email="ann@example.org", name=None, image_url=None, max_concurrent_bots=2)
-        assert user is not None
-        await tables.tokens.insert(
-            user.id, name=None, key_hash=hash_api_key(key), key_prefix=key_prefix(key), scopes=["user"], expires_at=None
-        )
-    return key
-
-
-@pytest.fixture
-async def api(gateway_url: str, api_key: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A user's client."""
-    async with httpx.AsyncClient(base_url=gateway_url, headers={"x-api-key": api_key}) as client:
-        yield client
 
 
 async def test_one_host_serves_users_and_administrators(api: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
@@ -109,27 +50,10 @@ async def test_a_user_cannot_smuggle_an_identity(api: httpx.AsyncClient) -> None
     assert answer.status_code == 200
 
 
-async def test_a_function_that_is_down_is_503(
-    postgres_url: str, valkey_url: str, serve: Any, api_key: str, signing_key: str
-) -> None:
+async def test_a_function_that_is_down_is_503(start_gateway: Any, api_key: str) -> None:
     """Infrastructure is never blamed on the key."""
-    nowhere = "http://127.0.0.1:9"
-    function = build(
-        GatewaySettings.from_env(
-            {
-                "DATABASE_URL": postgres_url,
-                "REDIS_URL": valkey_url,
-                "TOKEN_SIGNING_KEY": signing_key,
-                "ADMIN_API_URL": nowhere,
-                "BOT_MANAGER_URL": nowhere,
-                "DEAD_LETTERS_URL": nowhere,
-                "TRANSCRIPTION_COLLECTOR_URL": nowhere,
-            }
-        )
-    )
-    async with httpx.AsyncClient(base_url=await serve(function.app)) as client:
+    async with httpx.AsyncClient(base_url=await start_gateway()) as client:
         answer = await client.get("/meetings", headers={"x-api-key": api_key})
-    await function.aclose()
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 

@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MS = 1_000
-HEARTBEAT_S = 15.0
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -44,7 +43,8 @@ class EventStream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             if scope["method"] != "HEAD" and await self._stream(receive, send):
                 return
-            await send_in_time(send({"type": "http.response.body", "body": b"", "more_body": False}))
+            end = send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send_in_time(end, self._deps.send_timeout_s)
 
     async def _stream(self, receive: Receive, send: Send) -> bool:
         """Send until something ends it; true where nobody is left to be told of the end."""
@@ -53,36 +53,36 @@ class EventStream(Response):
             async with asyncio.timeout(self._deps.max_s), asyncio.TaskGroup() as tasks:
                 tasks.create_task(_wait_until_gone(receive))
                 tasks.create_task(self._follow(send))
-        except* (Gone, TooSlow, OSError):
-            is_over = True
         except* TimeoutError:
             pass
+        except* (Gone, TooSlow, OSError):
+            is_over = True
         except* (Forbidden, Unavailable) as ended:
             logger.info("event stream ended", extra={"causes": [str(cause) for cause in ended.exceptions]})
         return is_over
 
     async def _follow(self, send: Send) -> None:
-        await _write(send, f"retry: {RETRY_MS}\n\n")
+        await self._write(send, f"retry: {RETRY_MS}\n\n")
         wrote_at_s = self._clock()
         while True:
             text = "".join(map(spell, await self._feed.next()))
-            if not text and self._clock() - wrote_at_s >= HEARTBEAT_S:
+            if not text and self._clock() - wrote_at_s >= self._deps.heartbeat_s:
                 text = ": heartbeat\n\n"
             if text:
-                await _write(send, text)
+                await self._write(send, text)
                 wrote_at_s = self._clock()
             await self._visit.check()
+
+    async def _write(self, send: Send, text: str) -> None:
+        body = text.encode("utf-8", "backslashreplace")
+        sending = send({"type": "http.response.body", "body": body, "more_body": True})
+        await send_in_time(sending, self._deps.send_timeout_s)
 
 
 def spell(message: Json) -> str:
     """Spell one message as an event; JSON has no line breaks of its own."""
     data = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
     return f"id: {message['id']}\nevent: {message['type']}\ndata: {data}\n\n"
-
-
-async def _write(send: Send, text: str) -> None:
-    body = text.encode("utf-8", "backslashreplace")
-    await send_in_time(send({"type": "http.response.body", "body": body, "more_body": True}))
 
 
 async def _wait_until_gone(receive: Receive) -> None:

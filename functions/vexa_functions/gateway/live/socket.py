@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,12 +18,15 @@ from vexa_functions.gateway.live.feed import Feed
 from vexa_functions.gateway.live.watching import LiveDeps, TooSlow, send_in_time
 from vexa_functions.gateway.live.wire import MAX_SUBSCRIPTIONS, Json, Subscription
 
+logger = logging.getLogger(__name__)
+
 CLOSE_TIME_IS_UP = 1001
 CLOSE_TRY_AGAIN = 1013
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_TOO_SLOW = 4408
 CLOSE_RATE_LIMITED = 4429
 CLOSE_UNAVAILABLE = 4503
+CLOSE_TIMEOUT_S = 10.0
 MAX_MESSAGE_CHARS = 64 * 1024
 
 
@@ -35,21 +39,21 @@ async def serve_socket(socket: WebSocket, deps: LiveDeps) -> None:
             holder = await deps.access.admit(socket, key, Scope.READ)
             await LiveSocket(socket, deps, holder, key or "").serve()
     except Unauthenticated:
-        await _refuse(socket, "missing_api_key", CLOSE_UNAUTHENTICATED)
+        await _refuse(socket, deps, "missing_api_key", CLOSE_UNAUTHENTICATED)
     except Forbidden:
-        await _refuse(socket, "invalid_api_key", CLOSE_UNAUTHENTICATED)
+        await _refuse(socket, deps, "invalid_api_key", CLOSE_UNAUTHENTICATED)
     except RateLimited:
-        await _refuse(socket, "rate_limited", CLOSE_RATE_LIMITED)
+        await _refuse(socket, deps, "rate_limited", CLOSE_RATE_LIMITED)
     except Overloaded:
-        await _refuse(socket, "overloaded", CLOSE_TRY_AGAIN)
+        await _refuse(socket, deps, "overloaded", CLOSE_TRY_AGAIN)
     except Unavailable:
-        await _refuse(socket, "unavailable", CLOSE_UNAVAILABLE)
+        await _refuse(socket, deps, "unavailable", CLOSE_UNAVAILABLE)
 
 
-async def _refuse(socket: WebSocket, error: str, code: int) -> None:
+async def _refuse(socket: WebSocket, deps: LiveDeps, error: str, code: int) -> None:
     try:
-        await send_in_time(socket.send_json({"type": "error", "error": error}))
-        await send_in_time(socket.close(code))
+        await send_in_time(socket.send_json({"type": "error", "error": error}), deps.send_timeout_s)
+        await send_in_time(socket.close(code), deps.send_timeout_s)
     except (WebSocketDisconnect, TooSlow):
         return
 
@@ -76,11 +80,12 @@ class LiveSocket:
         except* TimeoutError:
             await self._close(CLOSE_TIME_IS_UP)
         except* TooSlow:
+            logger.info("watcher too slow")
             await self._close(CLOSE_TOO_SLOW)
         except* Forbidden:
-            await _refuse(self._socket, "invalid_api_key", CLOSE_UNAUTHENTICATED)
+            await _refuse(self._socket, self._deps, "invalid_api_key", CLOSE_UNAUTHENTICATED)
         except* Unavailable:
-            await _refuse(self._socket, "unavailable", CLOSE_UNAVAILABLE)
+            await _refuse(self._socket, self._deps, "unavailable", CLOSE_UNAVAILABLE)
 
     async def _listen(self) -> None:
         while True:
@@ -165,10 +170,11 @@ class LiveSocket:
         await self._send({"type": "error", "error": error, **more})
 
     async def _send(self, message: Json) -> None:
-        await send_in_time(self._socket.send_json(message))
+        await send_in_time(self._socket.send_json(message), self._deps.send_timeout_s)
 
     async def _close(self, code: int) -> None:
+        """Say why; a watcher that is slow has time to read as far as that, one that is dead has not."""
         try:
-            await send_in_time(self._socket.close(code))
+            await send_in_time(self._socket.close(code), CLOSE_TIMEOUT_S)
         except (WebSocketDisconnect, TooSlow):
             return

@@ -10,9 +10,6 @@ from vexa_functions.gateway.access import Access
 from vexa_functions.live_feed import LiveReader
 from vexa_functions.store.tables import Store
 
-SEND_TIMEOUT_S = 10.0
-"""A watcher that takes nothing for this long is dropped; it resumes with the last id."""
-
 
 class TooSlow(VexaError):
     """The watcher does not take what it is sent."""
@@ -51,12 +48,16 @@ class LiveDeps:
     places: Places
     max_s: float
     """A connection is ended in good order after this, before Knative would cut it."""
+    send_timeout_s: float
+    """A watcher that takes nothing for this long is dropped; it resumes with the last id."""
+    heartbeat_s: float
+    """An event stream is never silent for longer."""
 
 
-async def send_in_time(sending: Awaitable[None]) -> None:
+async def send_in_time(sending: Awaitable[None], timeout_s: float) -> None:
     """Send; raise TooSlow where the other side does not take it."""
     try:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await sending
     except TimeoutError as exc:
-        raise TooSlow(f"nothing was taken for {SEND_TIMEOUT_S} s") from exc
+        raise TooSlow(f"nothing was taken for {timeout_s} s") from exc
