@@ -50,6 +50,8 @@ class BotsSettings(Settings):
     docker_cert_path: str | None = Field(None, alias="DOCKER_CERT_PATH")
     docker_network: str | None = Field(None, alias="DOCKER_NETWORK")
     """The network that bots join, from which they must reach BOT_MANAGER_URL and STREAM_URL."""
+    kubeconfig: Path | None = Field(None, alias="KUBECONFIG")
+    """How to reach the cluster from outside; inside, the service account of the function's pod is used."""
     namespace: str = Field("vexa", alias="BOT_NAMESPACE", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """Where in the cluster bots run."""
     launch_limit_s: float = Field(180.0, alias="BOT_LAUNCH_LIMIT_S", gt=0.0, le=3_600.0)

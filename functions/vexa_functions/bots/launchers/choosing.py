@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from vexa_functions.bots.launchers.launcher import Launcher
@@ -47,7 +48,9 @@ async def _docker(settings: BotsSettings) -> AsyncIterator[Launcher]:
 
 @asynccontextmanager
 async def _kubernetes(settings: BotsSettings) -> AsyncIterator[Launcher]:
-    from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher  # noqa: PLC0415 - see the module
+    from lightkube import KubeConfig  # noqa: PLC0415 - see the module
+
+    from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher  # noqa: PLC0415
     from vexa_functions.bots.launchers.kubernetes_job import JobShape  # noqa: PLC0415
 
     shape = JobShape(
@@ -56,5 +59,7 @@ async def _kubernetes(settings: BotsSettings) -> AsyncIterator[Launcher]:
         cpus=settings.cpus,
         deadline_s=round(settings.max_session_s),
     )
-    async with aclosing(KubernetesLauncher(shape, namespace=settings.namespace)) as launcher:
+    file = settings.kubeconfig
+    read_config = partial(KubeConfig.from_file, file) if file else KubeConfig.from_service_account
+    async with aclosing(KubernetesLauncher(shape, namespace=settings.namespace, read_config=read_config)) as launcher:
         yield launcher

@@ -1,7 +1,7 @@
 """Bots as Jobs of a Kubernetes cluster; the only module that calls its API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -36,11 +36,11 @@ POD_LABEL = "job-name"
 class KubernetesLauncher:
     """Starts one Job a bot; a bot that is told to stop is a Job that is suspended."""
 
-    def __init__(self, shape: JobShape, *, namespace: str, config: KubeConfig | None = None) -> None:
-        """Without a config the pod's own service account is used, or else the file that KUBECONFIG names."""
+    def __init__(self, shape: JobShape, *, namespace: str, read_config: Callable[[], KubeConfig]) -> None:
+        """`read_config` tells where the cluster is and as whom to speak; it is called once, on first use."""
         self._shape = shape
         self._namespace = namespace
-        self._config = config
+        self._read_config = read_config
         self._opened: AsyncClient | None = None
 
     async def launch(self, bot: NewBot) -> str:
@@ -112,8 +112,7 @@ class KubernetesLauncher:
 
     def _client(self) -> AsyncClient:
         if self._opened is None:
-            config = self._config or KubeConfig.from_env()
-            self._opened = AsyncClient(config, namespace=self._namespace, field_manager="vexa-bots")
+            self._opened = AsyncClient(self._read_config(), namespace=self._namespace, field_manager="vexa-bots")
         return self._opened
 
     async def _patch(self, api: AsyncClient, name: str, spec: Mapping[str, Any]) -> None:

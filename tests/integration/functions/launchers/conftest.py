@@ -168,7 +168,7 @@ class ClusterTwin:
         """Open a launcher as the bots function's own service account would."""
         config = KubeConfig.from_one(cluster=Cluster(server=self.url), user=User(token=TOKEN))
         shape = JobShape(image=image, memory_mb=512, cpus=1.0, deadline_s=3_600)
-        return KubernetesLauncher(shape, namespace=NAMESPACE, config=config)
+        return KubernetesLauncher(shape, namespace=NAMESPACE, read_config=lambda: config)
 
     def running(self) -> list[PodTwin]:
         return [pod for pod in self.pods.values() if pod.is_running]
