@@ -15,7 +15,9 @@ d.last_attempt_at, d.last_status_code, d.last_error, d.created_at, d.delivered_a
 """
 ADD = """
 INSERT INTO webhook_deliveries (user_id, fact_id, event_id, event_type, meeting_id, body)
-SELECT w.user_id, $2, $3, $4, $5, $6 FROM webhooks w WHERE w.user_id = $1 FOR SHARE
+SELECT w.user_id, $2, $3, $4, $5, $6 FROM webhooks w
+ WHERE w.user_id = $1 AND NOT EXISTS (SELECT FROM meetings m WHERE m.id = $5 AND m.deleted_at IS NOT NULL)
+   FOR SHARE OF w
 ON CONFLICT (user_id, event_id) DO NOTHING
 RETURNING id
 """
@@ -124,7 +126,7 @@ class WebhookDeliveries:
     async def add(
         self, user_id: int, *, fact_id: str, event_id: str, event_type: str, meeting_id: int, body: str
     ) -> int | None:
-        """Promise a delivery; None when it is promised already, or the user has no webhook."""
+        """Promise a delivery; None when it is promised already, or nobody is to be told."""
         added: int | None = await self._connection.fetchval(
             ADD, user_id, fact_id, event_id, event_type, meeting_id, body
         )

@@ -87,10 +87,10 @@ async def hooked(api: httpx.AsyncClient, receiver: Receiver) -> Receiver:
     return receiver
 
 
-def a_change(user_id: int, status: BotStatus = BotStatus.ACTIVE, *, sequence: int = 3) -> Event:
+def a_change(user_id: int, status: BotStatus = BotStatus.ACTIVE, *, sequence: int = 3, meeting_id: int = 7) -> Event:
     return bot_event(
         BotStatusChanged(
-            meeting_id=7,
+            meeting_id=meeting_id,
             user_id=user_id,
             session_uid="s1",
             platform="google_meet",
@@ -315,6 +315,22 @@ async def test_facts_from_before_the_webhook_are_not_told(
     await api.post("/internal/tick")
 
     assert receiver.posts == []
+
+
+async def test_nothing_is_told_of_a_deleted_meeting(
+    api: httpx.AsyncClient, user_id: UserId, hooked: Receiver, store: Store
+) -> None:
+    """An event that was still on its way brings back neither its ids nor its name."""
+    async with store.transaction() as tables:
+        meeting = await tables.meetings.insert(
+            user_id, platform="google_meet", native_meeting_id="abc-defg-hij", meeting_url=None
+        )
+        await tables.erasure.erase(meeting.id, deleted_mark=b"mark")
+
+    answer = await send(api, a_change(user_id, meeting_id=meeting.id))
+
+    assert answer.status_code == 204
+    assert (hooked.posts, await deliveries(api)) == ([], [])
 
 
 async def test_redelivery_repeats_the_event(api: httpx.AsyncClient, user_id: UserId, hooked: Receiver) -> None:

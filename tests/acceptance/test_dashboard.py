@@ -1,0 +1,347 @@
+"""The dashboard in a real browser, on the running stack."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect, sync_playwright
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ENDS_WITHIN_MS = 150_000
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+MARKUP = "<img src=x onerror=\"document.title='broken'\"><b>bold</b>"
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium that is installed on this machine."""
+    found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+    if found is None:
+        missing = f"no browser: install one of {', '.join(CHROMIUMS)}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, stack: Any) -> Iterator[Open]:
+    """Open the dashboard, as a browser that was never here, signed in unless told otherwise."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def opened(*, signed_in: bool = True, **options: Any) -> Page:
+        context = browser.new_context(base_url=stack.env["VEXA_API_URL"], **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
+        page.goto("/")
+        if signed_in:
+            sign_in(page, stack.env["VEXA_API_KEY"])
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def finished(stack: Any, reader: Any) -> dict[str, Any]:
+    """A meeting that is over and stored."""
+    reader.send_bot("standup")
+    read: dict[str, Any] = reader.wait_until_finalized("standup", timeout_s=150)
+    return read
+
+
+def sign_in(page: Page, key: str) -> None:
+    page.get_by_label("Your API key").fill(key)
+    page.keyboard.press("Enter")
+
+
+def open_meeting(page: Page, meeting: dict[str, Any]) -> None:
+    page.locator(f'[data-meeting="{meeting["id"]}"]').click()
+    expect(page.locator(".turn").first).to_be_visible()
+
+
+def shown_text(page: Page) -> str:
+    return " ".join(page.locator(".segment").all_inner_texts()).replace("  ", " ").strip()
+
+
+def stored_text(read: dict[str, Any]) -> str:
+    in_order = sorted(read["segments"], key=lambda segment: (segment["start"], segment["end"], segment["segment_id"]))
+    return " ".join(segment["text"].strip() for segment in in_order)
+
+
+def wait_until_shown(page: Page, text: str, *, timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while (shown := shown_text(page)) != text:
+        assert time.monotonic() < deadline, f"shown: {shown}"
+        time.sleep(0.2)
+
+
+def change_transcript(page: Page, change: Callable[[dict[str, Any]], None]) -> None:
+    """Let the page read a transcript that we changed."""
+
+    def answer(route: Route) -> None:
+        read = route.fetch().json()
+        change(read)
+        route.fulfill(json=read)
+
+    page.route("**/transcripts/**", answer)
+
+
+def test_a_wrong_key_is_told_and_a_right_one_is_forgotten_on_leaving(open_page: Open, stack: Any) -> None:
+    """The key lives in this tab alone."""
+    page = open_page(signed_in=False)
+    sign_in(page, "vxa_wrong")
+    expect(page.get_by_role("alert")).to_contain_text("not valid")
+
+    sign_in(page, stack.env["VEXA_API_KEY"])
+    expect(page.get_by_role("navigation", name="Meetings")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("navigation", name="Meetings")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+
+    expect(page.get_by_label("Your API key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length + localStorage.length") == 0
+
+
+def test_drafts_turn_firm_and_every_watcher_ends_with_the_stored_words(open_page: Open, reader: Any) -> None:
+    """A meeting started by keyboard, watched by one reader who stays and one whose line is cut again and again."""
+    page, cut = open_page(), open_page()
+    cuts = cut_the_line(cut, after_messages=5)
+    page.get_by_role("button", name="Send a bot").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("What you have").select_option("replay")
+    page.get_by_label("Recorded meeting", exact=True).fill("design-review")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("h1")).to_have_text("design-review", timeout=20_000)
+    meeting = int(page.url.rpartition("/")[2])
+    cut.goto(f"/#/meetings/{meeting}")
+    draft = page.locator(".segment.draft").first
+    expect(draft).to_be_visible(timeout=60_000)
+    expect(page.locator(".segment.firmed").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".meeting .pill.is-completed")).to_be_visible(timeout=ENDS_WITHIN_MS)
+    read = reader.wait_until_finalized("design-review", timeout_s=60)
+
+    for watcher in (page, cut):
+        wait_until_shown(watcher, stored_text(read))
+        assert watcher.locator(".segment.draft").count() == 0
+    assert len(cuts) >= 3
+    assert {name.inner_text() for name in page.locator(".turn .name").all()} == {"Joe", "Nina"}
+    expect(page.locator(".verdict")).to_have_text("Nothing is missing")
+
+
+def cut_the_line(page: Page, *, after_messages: int) -> list[str]:
+    """Close each live connection after a few messages; return what was asked on each."""
+    asked: list[str] = []
+
+    def carry(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+        heard: list[object] = []
+
+        def from_page(message: str | bytes) -> None:
+            asked.append(str(message))
+            server.send(message)
+
+        def from_server(message: str | bytes) -> None:
+            heard.append(message)
+            socket.send(message)
+            if len(heard) == after_messages:
+                server.close()
+                socket.close(code=1011, reason="cut")
+
+        socket.on_message(from_page)
+        server.on_message(from_server)
+
+    page.route_web_socket("**/ws**", carry)
+    return asked
+
+
+def test_a_bot_is_stopped_by_a_button(open_page: Open, reader: Any) -> None:
+    """The status follows the bot, not the click."""
+    page = open_page()
+    reader.send_bot("long-pause")
+    page.reload()
+    page.locator(".meetings a").first.click()
+    expect(page.locator(".meeting .pill")).to_have_text("Live", timeout=40_000)
+
+    page.get_by_role("button", name="Stop bot").click()
+
+    expect(page.locator(".meeting .pill")).to_have_text("Completed", timeout=60_000)
+    expect(page.get_by_role("button", name="Stop bot")).to_have_count(0)
+
+
+def test_a_refused_bot_says_why(open_page: Open) -> None:
+    """The dialog stays open with what was typed."""
+    page = open_page()
+    page.get_by_role("button", name="Send a bot").click()
+    page.get_by_label("What you have").select_option("replay")
+    page.get_by_label("Recorded meeting", exact=True).fill("no/such recording")
+
+    page.get_by_role("button", name="Send the bot").click()
+
+    expect(page.get_by_role("dialog").get_by_role("alert")).not_to_be_empty()
+    expect(page.get_by_label("Recorded meeting", exact=True)).to_have_value("no/such recording")
+
+
+def test_what_is_missing_is_shown_where_it_is_missing(open_page: Open, finished: dict[str, Any]) -> None:
+    """On the timeline, in words, and between the words that are there."""
+    stream = finished["coverage"]["streams"][0]
+    gap = {
+        "stream_uid": stream["stream_uid"],
+        "session_uid": stream["session_uid"],
+        "speaker": stream["speaker"],
+        "start": 1.0,
+        "end": 5.5,
+        "reason": "overload",
+    }
+
+    def lose(read: dict[str, Any]) -> None:
+        read["coverage"]["missing"].append(gap)
+        read["coverage"]["missing_s"] = 4.5
+
+    page = open_page()
+    change_transcript(page, lose)
+    open_meeting(page, finished)
+
+    expect(page.locator(".verdict")).to_have_text("4.5 s of sound are missing")
+    expect(page.locator(".bar.missing")).to_have_count(1)
+    expect(page.locator(".gap")).to_contain_text("the transcribers were overloaded")
+    page.locator(".lost summary").click()
+    page.locator(".lost .link").click()
+    expect(page.locator(".pointed")).to_have_count(1)
+
+
+def test_what_people_say_is_never_markup(open_page: Open, finished: dict[str, Any]) -> None:
+    """Names and words are shown as they are."""
+
+    def inject(read: dict[str, Any]) -> None:
+        read["data"]["name"] = MARKUP
+        read["segments"][0] |= {"text": MARKUP, "speaker": MARKUP, "revision": 0}
+
+    page = open_page()
+    change_transcript(page, inject)
+    open_meeting(page, finished)
+
+    expect(page.locator(".segment").first).to_contain_text(MARKUP)
+    expect(page.locator(".turn .name").first).to_have_text(MARKUP)
+    assert page.locator(".meeting img, .meeting b").count() == 0
+    assert page.title() != "broken"
+
+
+def test_a_transcript_is_downloaded_and_copied(open_page: Open, finished: dict[str, Any], tmp_path: Path) -> None:
+    """Every form holds the first words that were said."""
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    open_meeting(page, finished)
+    first = finished["segments"][0]["text"].strip()
+    saved: dict[str, str] = {}
+    for form in ("txt", "md", "vtt", "srt", "json"):
+        page.locator(".menu summary").click()
+        with page.expect_download() as download:
+            page.locator(".menu button", has_text=f".{form}").last.click()
+        download.value.save_as(tmp_path / form)
+        saved[download.value.suggested_filename] = (tmp_path / form).read_text()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator(".note")).to_contain_text("copied")
+
+    assert set(saved) == {f"standup.{form}" for form in ("txt", "md", "vtt", "srt", "json")}
+    assert all(first.split(".")[0] in text for text in saved.values())
+    assert json.loads(saved["standup.json"])["id"] == finished["id"]
+    assert saved["standup.vtt"].startswith("WEBVTT")
+    assert first in page.evaluate("navigator.clipboard.readText()")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(open_page: Open, finished: dict[str, Any], scheme: str) -> None:
+    """One column, nothing to scroll sideways, fingers hit the buttons, and the way back is a link."""
+    page = open_page(**PHONE, color_scheme=scheme)
+    open_meeting(page, finished)
+
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".meetings").is_hidden()
+    heights = [box["height"] for each in page.locator(".tools .button").all() if (box := each.bounding_box())]
+    assert heights
+    assert min(heights) >= 44
+    page.get_by_role("link", name="All meetings").click()
+    expect(page.locator(".meetings")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(open_page: Open, finished: dict[str, Any], scheme: str) -> None:
+    """At least 4.5 to 1 for every text on the page."""
+    page = open_page(color_scheme=scheme)
+    open_meeting(page, finished)
+
+    texts = page.evaluate(CONTRASTS)
+
+    assert [each for each in texts if each["ratio"] < 4.5] == []
+    assert len(texts) > 20
+
+
+def test_the_keyboard_reaches_everything(open_page: Open, finished: dict[str, Any]) -> None:
+    """From the top of the page: past the list, to the meeting, its tools, and a download."""
+    page = open_page()
+    open_meeting(page, finished)
+    page.reload()
+    expect(page.locator(".turn").first).to_be_visible()
+    reached: list[str] = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent.trim()"))
+        if reached[-1] == "Download":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator(".menu ul")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    assert reached[0] == "Skip to the meeting"
+    assert {"Send a bot", "Sign out", "Copy", "Download"} <= set(reached)
+    expect(page.locator(".menu ul")).to_be_hidden()
+
+
+CONTRASTS = """
+() => {
+  const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const parts = (colour) => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (colour) => {
+    const [r, g, b] = colour.slice(0, 3).map((part) => part / 255)
+      .map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parts(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(".unseen, noscript")) continue;
+    const [a, b] = [light(parts(getComputedStyle(element).color)), light(ground(element))];
+    found.push({ text: walker.currentNode.data.trim(), ratio: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) });
+  }
+  return found;
+}
+"""
