@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import os
 import random
+import signal
 import socket as sockets
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,9 +24,11 @@ from vexa_events.identity import MeetingId, StreamKind, Task, segment_id
 from vexa_events.lifecycle import StreamAttributed
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment, feed_key
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted
+from vexa_functions import gateway
 from vexa_functions.collector.ingest import Ingest
 from vexa_functions.live_feed import LiveFeed
 from vexa_functions.store.tables import Store
+from vexa_local.ports import free_port
 
 WITHIN_S = 20.0
 Json = dict[str, Any]
@@ -326,7 +332,7 @@ async def test_a_reader_that_takes_nothing_is_dropped_with_a_code(
             )
             for number in range(50)
         )
-        for _ in range(20):
+        for _ in range(12):
             await talk.live.publish(
                 LiveMessage(
                     kind=LiveKind.MUTABLE,
@@ -478,7 +484,7 @@ def connect(url: str, key: str, *, takes_little: bool = False) -> "websockets.co
     if takes_little:
         host, _, port = url.removeprefix("http://").partition(":")
         raw = sockets.socket()
-        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 65_536)
         raw.connect((host, int(port)))
         options |= {"sock": raw, "max_queue": 1, "compression": None}
     return websockets.connect(url.replace("http://", "ws://") + "/ws", **options)
@@ -501,3 +507,54 @@ async def hear_the_end(socket: websockets.ClientConnection) -> int | None:
             await hear(socket, within_s=WITHIN_S)
     except websockets.ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else None
+
+
+async def test_event_streams_work_under_the_bare_framework_command(
+    talk: Talk, postgres_url: str, valkey_url: str, api_key: str
+) -> None:
+    """Without our shell there is no /ws, and Server-Sent Events all the same, as they happen."""
+    await talk.commit(f"{talk.session_uid}.0", "before")
+    port, nowhere = free_port(), "http://127.0.0.1:9"
+    program, source = Path(sys.executable).with_name("functions-framework"), Path(gateway.__file__).with_name("main.py")
+    process = await asyncio.create_subprocess_exec(
+        *(str(program), "--source", str(source), "--target", "gateway", "--port", str(port)),
+        env={
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": postgres_url,
+            "REDIS_URL": valkey_url,
+            "TOKEN_SIGNING_KEY": "a signing key for tests, 32 bytes or more",
+            "ADMIN_API_URL": nowhere,
+            "BOT_MANAGER_URL": nowhere,
+            "TRANSCRIPTION_COLLECTOR_URL": nowhere,
+        },
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url, watcher = f"http://127.0.0.1:{port}", Watcher()
+    try:
+        await until_it_answers(url)
+        reading = asyncio.create_task(
+            read_events(url, api_key, talk, watcher, enough=lambda _: len(watcher.segments) == 2)
+        )
+        async with asyncio.timeout(WITHIN_S):
+            while not watcher.segments:
+                await asyncio.sleep(0.02)
+            await talk.commit(f"{talk.session_uid}.0", "after")
+            await reading
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        await process.wait()
+
+    assert [segment["text"] for segment in watcher.segments.values()] == ["before", "after"]
+
+
+async def until_it_answers(url: str) -> None:
+    """Wait for a server that is starting."""
+    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+        while True:
+            try:
+                await client.get(f"{url}/health")
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                return
