@@ -160,7 +160,7 @@ def _check_speaker(evidence: Evidence, speaker: str, tolerance: Tolerance) -> tu
     reference = evidence.words_by_speaker.get(speaker, ())
     read = evidence.transcript
     stored = [text for segment in read["segments"] if segment["speaker"] == speaker for text in segment["text"].split()]
-    excuses = _excused(read, speaker)
+    excuses = _excused(evidence, speaker)
     due = [not any(low - EDGE_S < word.middle_s < high + EDGE_S for low, high in excuses) for word in reference]
     lost, extra, longest = _differences([word.text for word in reference], stored, due)
     findings = []
@@ -174,11 +174,18 @@ def _check_speaker(evidence: Evidence, speaker: str, tolerance: Tolerance) -> tu
     return findings, Words(due=sum(due), lost=len(lost), extra=len(extra))
 
 
-def _excused(transcript: Mapping[str, Any], speaker: str) -> list[tuple[float, float]]:
-    """List the intervals of a speaker that cannot be in the transcript: shown missing, or never captured."""
-    gaps = [(gap["start"], gap["end"]) for gap in transcript["coverage"]["missing"] if gap["speaker"] == speaker]
-    ends = [stream["captured_until"] for stream in _streams(transcript) if stream["speaker"] == speaker]
-    return [*gaps, (max(ends), float("inf"))] if ends else [*gaps, (0.0, float("inf"))]
+def _excused(evidence: Evidence, speaker: str) -> list[tuple[float, float]]:
+    """List the intervals of a speaker that need not be in the transcript: lost with the bot, or never captured."""
+    if evidence.death is None:
+        return []
+    missing = evidence.transcript["coverage"]["missing"]
+    gaps = [
+        (gap["start"], gap["end"])
+        for gap in missing
+        if gap["speaker"] == speaker and gap["reason"] == MissingReason.BOT_LOST
+    ]
+    ends = [stream["captured_until"] for stream in _streams(evidence.transcript) if stream["speaker"] == speaker]
+    return [*gaps, (max(ends, default=0.0), float("inf"))]
 
 
 def _differences(

@@ -46,11 +46,11 @@ def print_table(console: Console, outcomes: Sequence[Outcome]) -> None:
     for heading in (
         "seed",
         "faults",
-        "words due",
+        "words",
         "lost",
-        "too many",
+        "extra",
         "missing s",
-        "bots killed",
+        "deaths",
         "settled s",
         "outcome",
     ):

@@ -16,12 +16,14 @@ from vexa_local.chaos.liar import acknowledge_early
 from vexa_local.chaos.recordings import Recording, ReferenceWord, heard_words, read_recordings, shortened
 from vexa_local.chaos.report import RunFacts, print_table, seed_lines, write_report
 from vexa_local.chaos.stand import Meeting, Stand, describe_stack, lay_out, prepare_folder, standing
-from vexa_local.chaos.trial import Outcome, TrialPlan, run_trial
+from vexa_local.chaos.trial import CALM_LIMIT_S, Outcome, TrialPlan, run_trial
 
 SCRIPTED, WHISPER = "scripted", "whisper"
 ACKNOWLEDGEMENT = "acknowledgement"
 LONGEST_SEED_S = 330.0
 """Beside the meetings' length; what takes longer is stuck, and so is the run."""
+BROKEN_CALM_LIMIT_S = 30.0
+"""What is broken on purpose does not come to rest."""
 Words = Mapping[str, Mapping[str, Sequence[ReferenceWord]]]
 
 
@@ -57,20 +59,29 @@ async def run_chaos(options: RunOptions, console: Console) -> list[Outcome]:
             if _is_late(options, began_s, meetings):
                 console.print(f"time is up after {len(outcomes)} of {options.seeds} seeds")
                 break
-            outcomes.append(await _try_seed(stand, seed, reference, tolerance, console))
+            plan = _plan(options, seed, reference, tolerance, length_s=_longest_s(meetings))
+            outcomes.append(await _try_seed(stand, plan, console))
             _keep(folder, outcomes[-1])
             _report(options, outcomes, began_s, meetings)
     print_table(console, outcomes)
     return outcomes
 
 
-async def _try_seed(stand: Stand, seed: int, reference: Words, tolerance: Tolerance, console: Console) -> Outcome:
-    length_s = _longest_s(stand.meetings)
-    faults = draw(seed, length_s=length_s)
-    for fault in faults:
+def _plan(options: RunOptions, seed: int, reference: Words, tolerance: Tolerance, *, length_s: float) -> TrialPlan:
+    calm_limit_s = CALM_LIMIT_S if options.broken is None else BROKEN_CALM_LIMIT_S
+    return TrialPlan(
+        seed=seed,
+        faults=draw(seed, length_s=length_s),
+        tolerance=tolerance,
+        reference=reference,
+        calm_limit_s=calm_limit_s,
+    )
+
+
+async def _try_seed(stand: Stand, plan: TrialPlan, console: Console) -> Outcome:
+    for fault in plan.faults:
         console.print(f"  {fault}", highlight=False, soft_wrap=True)
-    plan = TrialPlan(seed=seed, faults=faults, tolerance=tolerance, reference=reference)
-    async with asyncio.timeout(length_s + LONGEST_SEED_S):
+    async with asyncio.timeout(_longest_s(stand.meetings) + LONGEST_SEED_S):
         outcome = await run_trial(stand, plan)
     for line in seed_lines(outcome):
         console.print(line, style="green" if outcome.is_good else "red", highlight=False, soft_wrap=True)

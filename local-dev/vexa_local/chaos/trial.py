@@ -61,6 +61,7 @@ class TrialPlan:
     tolerance: Tolerance
     reference: Mapping[str, Mapping[str, Sequence[ReferenceWord]]]
     """By meeting name, then speaker."""
+    calm_limit_s: float = CALM_LIMIT_S
 
 
 async def run_trial(stand: Stand, plan: TrialPlan) -> Outcome:
@@ -108,7 +109,7 @@ class _Calm:
         loop = asyncio.get_running_loop()
         calm_s = loop.time()
         late = await parts_ready(self.stand.victims, within_s=PARTS_LIMIT_S)
-        unsettled = await self._settle(deadline_s=calm_s + CALM_LIMIT_S)
+        unsettled = await self._settle(deadline_s=calm_s + plan.calm_limit_s)
         settled_s = loop.time() - calm_s
         findings = [Finding(rule="down", where=name, what="does not come back") for name in late]
         findings += [Finding(rule="stuck", where="database", what=f"{n} {what}") for what, n in unsettled.items()]

@@ -85,10 +85,10 @@ def test_words_under_another_speaker_are_lost_to_theirs() -> None:
 
 
 def test_missing_audio_is_a_finding_where_the_bot_lived() -> None:
-    """However well it is explained."""
+    """However well it is explained; the words are lost all the same."""
     transcript = a_transcript("one two three four", missing=[a_gap(4.0, 8.0, "page_lost")])
 
-    assert rules(evidence(transcript)) == {"missing"}
+    assert rules(evidence(transcript)) == {"missing", "lost"}
 
 
 def test_a_killed_bot_may_cost_two_seconds() -> None:
