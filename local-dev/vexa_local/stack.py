@@ -179,7 +179,6 @@ class Stack:
             "bots": {
                 **stores,
                 "K_SINK": addresses.sink,
-                "BOT_LAUNCHER": "process",
                 "BOT_ADMISSION": "pool",
                 "BOT_MANAGER_URL": addresses.bots,
                 "STREAM_URL": addresses.stream,

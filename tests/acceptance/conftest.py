@@ -98,13 +98,13 @@ def reader(stack: Stack) -> Iterator[Reader]:
         yield Reader(api=api)
 
 
-def start_stack(offset: int, recordings: Path) -> Stack:
-    """Start `./local-dev/up` and wait until it has written its env file."""
+def start_stack(offset: int, recordings: Path, **env: str) -> Stack:
+    """Start `./local-dev/up` and wait until it has written its env file; `env` is what the caller's shell has set."""
     env_file = state_dir(offset) / "env"
     started_at = time.time()
     process = subprocess.Popen(
         [str(CHECKOUT / "local-dev" / "up"), "--port-offset", str(offset)],
-        env={**os.environ, "VEXA_REPLAY_DIR": str(recordings)},
+        env={**os.environ, "VEXA_REPLAY_DIR": str(recordings), **env},
         start_new_session=True,
     )
     deadline = time.monotonic() + STARTED_WITHIN_S

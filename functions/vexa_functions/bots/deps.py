@@ -75,7 +75,13 @@ def _terms(settings: BotsSettings) -> Terms:
 
 
 def _bot_env(settings: BotsSettings) -> dict[str, str]:
-    env = {"BOT_MANAGER_URL": str(settings.bot_manager_url), "STREAM_URL": str(settings.stream_url)}
+    env = {
+        "BOT_MANAGER_URL": str(settings.bot_manager_url),
+        "STREAM_URL": str(settings.stream_url),
+        "LOG_LEVEL": settings.log_level,
+    }
+    if settings.janus_page_url:
+        env["JANUS_PAGE_URL"] = str(settings.janus_page_url)
     if settings.replay_dir:
         env["VEXA_REPLAY_DIR"] = str(settings.replay_dir)
     return env

@@ -68,6 +68,8 @@ class BotsSettings(Settings):
     """Where bots stream to."""
     replay_dir: Path | None = Field(None, alias="VEXA_REPLAY_DIR")
     """Recorded meetings; the platform `replay` is offered where this is set."""
+    janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
+    """The page of the Janus video rooms that are named by their number alone."""
     max_session_s: float = Field(6 * 3600.0, alias="MAX_SESSION_S", gt=0.0, le=48 * 3600.0)
     """How long a bot's token lasts."""
     platforms: str = Field("", alias="BOT_PLATFORMS")
