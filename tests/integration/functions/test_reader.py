@@ -1,5 +1,6 @@
 """Transcripts and meetings as users read, search, annotate and delete them, on real Postgres."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -412,6 +413,21 @@ async def test_text_that_comes_after_the_deletion_is_let_go(
     assert "afterwards" not in await _dump(postgres_url)
     assert await valkey.exists(feed_key(spoken.meeting_id)) == 0
     assert '"until_s":6.0' in await valkey.get(stored_key(spoken.stream_uid))
+
+
+async def test_text_that_comes_during_the_deletion_is_let_go(
+    reader: httpx.AsyncClient, spoken: Spoken, postgres_url: str
+) -> None:
+    """A batch is stored before and erased, or finds the meeting deleted; whichever comes first, no word stays."""
+    await spoken.end()
+    sent = [encode_binary(committed_event(spoken.batch(5 + number, f"word{number}"))) for number in range(12)]
+    posts = [reader.post("/events", headers=headers, content=body) for headers, body in sent]
+
+    answers = await asyncio.gather(*posts[:6], reader.delete("/meetings/replay/standup"), *posts[6:])
+
+    assert [answer.status_code for answer in answers] == [204] * 6 + [200] + [204] * 6
+    left = await _dump(postgres_url)
+    assert [number for number in range(12) if f"word{number}" in left] == []
 
 
 async def test_a_name_that_is_learnt_after_the_deletion_is_let_go(
