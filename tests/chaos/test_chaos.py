@@ -1,0 +1,68 @@
+"""Nothing is lost whatever dies; and the harness that says so notices when something is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vexa_local.chaos.__main__ import main
+from vexa_local.errors import StartFailed
+from vexa_local.ports import LOOPBACK, Ports, require_free
+
+LENGTH_S = "25"
+MEETINGS = "4"
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_under_any_fault_of_a_short_set_of_seeds(tmp_path: Path, meetings_dir: Path) -> None:
+    """Each word is stored once under its speaker, every second is accounted for, and everything comes to rest."""
+    file = tmp_path / "held.json"
+
+    status = run(meetings_dir, file, "--seeds", "2", "--from-seed", "5", "--minutes", "3")
+
+    report = read(file)
+    assert [outcome["findings"] for outcome in report["outcomes"]] == [[]] * report["seeds"]
+    assert report["words"]["due"] > 200
+    assert status == 0
+
+
+@pytest.mark.slow
+def test_an_acknowledgement_that_comes_too_early_is_noticed(tmp_path: Path, meetings_dir: Path) -> None:
+    """With the promise broken on purpose the same harness reports lost words."""
+    file = tmp_path / "broken.json"
+
+    status = run(meetings_dir, file, "--seeds", "1", "--from-seed", "1", "--break", "acknowledgement")
+
+    report = read(file)
+    assert status == 1
+    assert report["words"]["lost"] > 0
+    assert "lost" in {finding["rule"] for outcome in report["outcomes"] for finding in outcome["findings"]}
+
+
+def run(meetings: Path, file: Path, *options: str) -> int:
+    return main(
+        [
+            *("--meetings", str(meetings), "--json", str(file)),
+            *("--meetings-at-once", MEETINGS, "--length-s", LENGTH_S, "--port-offset", str(free_offset())),
+            *options,
+        ]
+    )
+
+
+def read(file: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(file.read_text())
+    return report
+
+
+def free_offset() -> int:
+    """Find an offset at which nothing listens, links included."""
+    for offset in range(21_000, 40_000, 1_009):
+        ports = Ports.at_offset(offset)
+        try:
+            for port in (getattr(ports, name) + above for name in Ports.__slots__ for above in (0, 100, 300, 600)):
+                require_free(port, LOOPBACK)
+        except StartFailed:
+            continue
+        return offset
+    pytest.fail("no free ports")
