@@ -67,6 +67,7 @@ export class MeetingView {
       this.isFinal = hasEnded(read.status) && (read.finalized || !read.coverage.streams.length);
       if (this.isFinal) this.settle();
       this.isLoaded = true;
+      for (const { speaker } of read.coverage.streams) if (speaker) this.colours.of(speaker);
       this.showHead();
       this.draw();
       this.timeline.show(read.coverage, this.transcript);
@@ -94,11 +95,11 @@ export class MeetingView {
   }
 
   draw() {
-    if (this.isDrawing) return;
+    if (this.isDrawing || !this.isLoaded) return;
     this.isDrawing = true;
     requestAnimationFrame(() => {
       this.isDrawing = false;
-      this.words.show(this.transcript, { emptyText: this.isLoaded ? emptyText(this.meeting) : "" });
+      this.words.show(this.transcript, { emptyText: emptyText(this.meeting) });
     });
   }
 
