@@ -132,6 +132,7 @@ def town(tmp_path_factory: pytest.TempPathFactory, stack_control: Any, meetings_
         "VEXA_REPLAY_DIR": str(meetings_dir),
         "BOT_PLATFORMS": "janus",
         "BOT_SELF_HOSTED": "janus=localhost:8000",
+        "FINALIZE_TIMEOUT_S": "20",
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -247,7 +248,8 @@ def fates(town: Town, voices: Voices, crowd: Attended) -> dict[int, Attended]:
     (bot_id,) = (each["id"] for each in present if not each["publisher"])
     town.janus("kick", LATE, id=bot_id)
     town.janus("destroy", DESTROYED)
-    read = {room: town.wait(room, lambda read: read["finalized"], timeout_s=100) for room in (*recorded, UNKNOWN)}
+    read = {room: town.wait(room, lambda read: read["finalized"], timeout_s=120) for room in recorded}
+    read[UNKNOWN] = town.wait(UNKNOWN, lambda read: read["status"] == "failed")
     for room, (name, _, _) in recorded.items():
         town.leave(room, name)
     spoken = {room: {name: text} for room, (name, _, text) in recorded.items()}

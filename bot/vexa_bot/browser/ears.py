@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -19,6 +19,8 @@ DEAF_LOOKS = 6
 """So many looks in a row must a track be loud on the network and silent in the capture."""
 ORPHAN_LIMIT_S = 10.0
 """How long after a rejoin a stream waits for its speaker's new track."""
+HELD_CHUNKS = 15
+"""So much of a new track is held back until it is known whose it is, while streams of a lost page wait."""
 
 
 class Ears:
@@ -32,14 +34,18 @@ class Ears:
         self._attribution = Attribution()
         self._owners: dict[TrackId, str | None] = {}
         self._deaf_looks: Counter[TrackId] = Counter()
+        self._held: defaultdict[TrackId, list[AudioChunk]] = defaultdict(list)
         self._known_faults: set[str] = set()
         self._orphans_until_s: float | None = None
 
     def hear(self, message: PageMessage) -> Iterator[Fact]:
         """Take in sound or its end."""
         if isinstance(message, AudioChunk):
-            yield from self._tracks.hear(message, speaker=self._owners.get((message.doc, message.track)))
+            self._held[message.doc, message.track].append(message)
+            if not self._is_held((message.doc, message.track)):
+                yield from self._release((message.doc, message.track))
         elif isinstance(message, TrackEnded):
+            yield from self._release((message.doc, message.track))
             yield from self._tracks.end((message.doc, message.track))
 
     def look(self, facts: Sequence[PageFacts], snapshot: Snapshot) -> Iterator[Fact]:
@@ -59,6 +65,7 @@ class Ears:
         """Note that the page is gone."""
         self._tracks.lose_page(self._attribution.names)
         self._owners.clear()
+        self._held.clear()
         self._deaf_looks.clear()
         self._orphans_until_s = None
 
@@ -69,6 +76,15 @@ class Ears:
     def finish(self) -> Iterator[Fact]:
         """Account for what a lost page never brought."""
         yield from self._tracks.give_up_orphans(_now_unix_ms())
+
+    def _is_held(self, track: TrackId) -> bool:
+        """Whether the sound of a track waits for its owner's name, which may belong to a stream of a lost page."""
+        is_open = self._owners.get(track) is None and self._tracks.key_of(track) is None
+        return self._tracks.has_orphans and is_open and len(self._held[track]) < HELD_CHUNKS
+
+    def _release(self, track: TrackId) -> Iterator[Fact]:
+        for chunk in self._held.pop(track, []):
+            yield from self._tracks.hear(chunk, speaker=self._owners.get(track))
 
     def _name(self, tracks: dict[TrackId, TrackFacts], snapshot: Snapshot) -> Iterator[Fact]:
         key_by_track = {id_: key for id_ in tracks if (key := self._tracks.key_of(id_)) is not None}

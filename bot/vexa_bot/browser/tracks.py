@@ -63,6 +63,11 @@ class Tracks:
         self._unnamed_orphans: list[_Stream] = []
         self._found = 0
 
+    @property
+    def has_orphans(self) -> bool:
+        """Whether a lost page left streams behind that a speaker's new track may continue."""
+        return bool(self._orphans)
+
     def key_of(self, track: TrackId) -> str | None:
         """Return the stream that a track feeds; None while nothing was heard from it."""
         stream = self._streams.get(track)

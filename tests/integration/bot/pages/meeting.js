@@ -1,0 +1,39 @@
+// The moves that all stand-ins share: a lobby, people who are tones behind real peer connections, an end.
+const options = Object.fromEntries(new URLSearchParams(location.search));
+const numberOf = (name, fallback) => Number(options[name] ?? fallback);
+const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const show = (html) => { document.body.innerHTML = html; };
+const tell = (what) => navigator.sendBeacon(`/told/${what}`);
+
+async function speak(tile, hz) {
+  const [from, to] = [new RTCPeerConnection(), new RTCPeerConnection()];
+  from.onicecandidate = ({ candidate }) => to.addIceCandidate(candidate);
+  to.onicecandidate = ({ candidate }) => from.addIceCandidate(candidate);
+  to.ontrack = ({ track }) => {
+    const audio = document.createElement("audio");
+    audio.autoplay = true;
+    audio.srcObject = new MediaStream([track]);
+    tile.append(audio);
+  };
+  const context = new AudioContext();
+  const tone = new OscillatorNode(context, { frequency: hz });
+  const outlet = context.createMediaStreamDestination();
+  tone.connect(outlet);
+  tone.start();
+  from.addTrack(outlet.stream.getAudioTracks()[0], new MediaStream());
+  await from.setLocalDescription(await from.createOffer());
+  await to.setRemoteDescription(from.localDescription);
+  await to.setLocalDescription(await to.createAnswer());
+  await from.setRemoteDescription(to.localDescription);
+}
+
+async function attend({ lobby, meeting, ended, tiles }) {
+  show(lobby);
+  if (options.admit_ms === "never") return;
+  await later(numberOf("admit_ms", 700));
+  show(meeting);
+  await Promise.all(Array.from(document.querySelectorAll(tiles), (tile, index) => speak(tile, 300 + 200 * index)));
+  if (options.end_ms === "never") return;
+  await later(numberOf("end_ms", 3000));
+  show(ended);
+}

@@ -1,0 +1,354 @@
+"""The whole bot as a process in a real Chromium, on hand-made pages that stand in for the platforms' own."""
+
+import asyncio
+import http.server
+import os
+import shutil
+import signal
+import sys
+import threading
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pytest
+
+from vexa_events.callbacks import Command, CommandKind
+from vexa_events.identity import MissingReason, StreamKind
+from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave, BotOrder
+
+if TYPE_CHECKING:
+    from tests.integration.bot.conftest import BotsTwin, Eventually, PoolTwin
+
+CHROMIUM = Path("/usr/bin/chromium")
+PAGES = Path(__file__).with_name("pages")
+IDS = {"google_meet": "abc-defg-hij", "teams": "1234567890", "zoom": "123456789", "jitsi": "standup"}
+ENDS_WITHIN_S = 60.0
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class _Pages:
+    """The stand-ins on a port of their own, and what they told their server."""
+
+    port: int
+    told: list[str] = field(default_factory=list)
+
+    def url(self, name: str, query: str = "") -> str:
+        path = "wc/123456789/zoom.html" if name == "zoom" else f"{name}.html"
+        return f"http://127.0.0.1:{self.port}/{path}?{query}"
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, *args: Any, told: list[str], **more: Any) -> None:
+        self._told = told
+        super().__init__(*args, directory=str(PAGES), **more)
+
+    def do_POST(self) -> None:
+        self._told.append(self.path.removeprefix("/told/"))
+        self.send_response(204)
+        self.end_headers()
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(f"/{path.partition('?')[0].rpartition('/')[2]}")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing of every request."""
+
+
+@pytest.fixture
+def pages() -> Iterator[_Pages]:
+    """Every stand-in."""
+    told: list[str] = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, told=told))
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    yield _Pages(server.server_address[1], told)
+    server.shutdown()
+    server.server_close()
+    serving.join()
+
+
+class _Bot:
+    """A bot process and its browser."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.output = ""
+        self._process: Process | None = None
+
+    async def start(self, platform: str, url: str, **fields: Any) -> None:
+        order = BotOrder(
+            session_uid="session",
+            meeting_id=7,
+            platform=platform,
+            native_meeting_id=IDS[platform],
+            meeting_url=url,
+            **fields,
+        )
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "vexa_bot", env={**order.to_env(), **self.env}, stdout=PIPE, stderr=STDOUT
+        )
+
+    def browsers(self, word: str = "chromium") -> list[psutil.Process]:
+        assert self._process is not None
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        return [child for child in children if word in " ".join(child.cmdline())]
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        assert self._process is not None
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            output, _ = await self._process.communicate()
+        self.output = output.decode()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    async def aclose(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def chromium() -> None:
+    """Without it there is nothing to test, which CI must not overlook."""
+    if not CHROMIUM.exists():
+        told = f"missing: {CHROMIUM}; tests/acceptance/janus/setup installs it"
+        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+
+
+@pytest.fixture
+async def bot(pool: "PoolTwin", bots: "BotsTwin", tmp_path: Path) -> AsyncIterator[_Bot]:
+    """A bot that has not been started; it may use the loopback for media."""
+    bot = _Bot(
+        {
+            TOKEN_VARIABLE: "header.payload.signature",
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "BOT_MANAGER_URL": bots.url,
+            "STREAM_URL": pool.url,
+            "BOT_HEARTBEAT_S": "0.1",
+            "BOT_TERMINATE_LIMIT_S": "1",
+            "CHROMIUM_FLAGS": "--allow-loopback-in-peer-connection",
+        }
+    )
+    yield bot
+    await bot.aclose()
+
+
+def _pitch_hz(samples: bytes) -> float:
+    """Find the strongest frequency of the loudest second."""
+    signal_ = np.frombuffer(samples, np.int16).astype(np.float64)
+    middle = signal_[len(signal_) // 2 - 8_000 : len(signal_) // 2 + 8_000]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    return float(np.argmax(spectrum)) * 16_000 / len(middle)
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind", "expected"),
+    [
+        ("google_meet", StreamKind.MIXED, {"Speaker A": 300}),
+        ("teams", StreamKind.MIXED, {"Speaker A": 300}),
+        ("zoom", StreamKind.MIXED, {"Speaker A": 300}),
+        ("jitsi", StreamKind.PARTICIPANT, {"Joe": 300, "Maya": 500}),
+    ],
+)
+async def test_a_stand_in_is_joined_heard_and_left_when_it_ends(
+    platform: str,
+    kind: StreamKind,
+    expected: dict[str, int],
+    bot: _Bot,
+    pool: "PoolTwin",
+    bots: "BotsTwin",
+    pages: _Pages,
+) -> None:
+    """Through lobby and admission; each tone arrives under the name that is known for it."""
+    await bot.start(platform, pages.url(platform, "end_ms=5000"), bot_name="Ann", passcode="right")
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.path == ["joining", "awaiting_admission", "active", "stopping", "completed"]
+    assert bots.statuses[-1].reason == "meeting_ended"
+    assert pages.told[0] == "Ann"
+    assert {opened.kind for opened in bots.opened} == {kind}
+    heard = {said.speaker: _pitch_hz(pool.of(said.stream_uid)[0].samples) for said in bots.attributions}
+    assert heard == pytest.approx(expected, abs=10)
+    for stream in bots.statuses[-1].streams:
+        (connection,) = pool.of(stream.stream_uid)
+        assert len(connection.samples) >= 3 * 32_000
+        assert connection.gaps == []
+        assert connection.position_ms == round(stream.captured_until_s * 1_000)
+
+
+async def test_a_stop_in_the_lobby_withdraws(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """By the page's own button, so that nobody lets in who is gone."""
+    await bot.start("google_meet", pages.url("google_meet", "admit_ms=never"))
+    await _until(lambda: "awaiting_admission" in bots.path)
+
+    bots.commands = (Command(kind=CommandKind.LEAVE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.path == ["joining", "awaiting_admission", "stopping", "completed"]
+    assert pages.told[-1] == "left"
+
+
+async def test_a_lobby_where_nobody_comes_is_left_in_time(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """After the order's limit."""
+    limits = AutomaticLeave(waiting_room_s=10.0)
+    await bot.start("google_meet", pages.url("google_meet", "admit_ms=never"), automatic_leave=limits)
+
+    assert await bot.exit_code() == 1
+    assert bots.path == ["joining", "awaiting_admission", "failed"]
+    assert bots.statuses[-1].reason == "not_admitted_in_time"
+
+
+async def test_a_bot_wall_is_told_and_not_climbed(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """The user learns what stands in the way."""
+    await bot.start("google_meet", pages.url("google_meet", "wall=1"))
+
+    assert await bot.exit_code() == 1
+    assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], "blocked")
+    assert "captcha" in (bots.statuses[-1].evidence or "")
+
+
+async def test_a_wrong_passcode_is_told(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """As what it is, since the user can mend it."""
+    await bot.start("zoom", pages.url("zoom"), passcode="wrong")
+
+    assert await bot.exit_code() == 1
+    assert bots.statuses[-1].reason == "wrong_passcode"
+
+
+async def test_a_page_that_never_loads_is_tried_until_the_limit(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """Then the user reads which page, and what became of it."""
+    bot.env["BOT_JOIN_LIMIT_S"] = "5"
+    await bot.start("google_meet", "http://127.0.0.1:9/")
+
+    assert await bot.exit_code() == 1
+    assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], "page_unreachable")
+    assert "127.0.0.1:9" in (bots.statuses[-1].evidence or "")
+
+
+@pytest.mark.parametrize(("program", "reason"), [("nowhere", "browser_missing"), ("broken", "browser_failed")])
+async def test_a_browser_that_does_not_start_is_told(
+    program: str, reason: str, bot: _Bot, bots: "BotsTwin", pages: _Pages, tmp_path: Path
+) -> None:
+    """And no process is left behind."""
+    shutil.copy("/usr/bin/false", tmp_path / "broken")
+    bot.env["CHROMIUM_PATH"] = str(tmp_path / program)
+    await bot.start("google_meet", pages.url("google_meet"))
+
+    assert await bot.exit_code() == 1
+    assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], reason)
+
+
+async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+) -> None:
+    """In the same session, each under the same name; what was missed says why."""
+    await bot.start("jitsi", pages.url("jitsi", "end_ms=8000"))
+    await _until(lambda: len(bots.attributions) == 2 and _shortest_ms(pool) >= 1_000)
+
+    for renderer in bot.browsers("--type=renderer"):
+        renderer.kill()
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.path == ["joining", "awaiting_admission", "active", "stopping", "completed"]
+    assert {uid for uid, _ in bots.epochs} == {"session.1", "session.2"}
+    for connection in pool.connections:
+        (gap,) = connection.gaps
+        assert gap.reason is MissingReason.PAGE_LOST
+        assert 1.0 < gap.until_s - gap.from_s < 30.0
+        assert len(connection.samples) >= 5 * 32_000
+
+
+async def test_a_page_that_crashes_again_ends_the_session(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+) -> None:
+    """One rejoin, no more; all that was heard is stored."""
+    await bot.start("jitsi", pages.url("jitsi", "end_ms=never"))
+    await _until(lambda: len(pool.connections) == 2 and _shortest_ms(pool) >= 1_000)
+    for renderer in bot.browsers("--type=renderer"):
+        renderer.kill()
+    await _until(lambda: all(connection.gaps for connection in pool.connections))
+
+    for renderer in bot.browsers("--type=renderer"):
+        renderer.kill()
+
+    assert await bot.exit_code() == 1
+    assert (bots.path[-1], bots.statuses[-1].reason) == ("failed", "page_lost")
+    for stream in bots.statuses[-1].streams:
+        assert pool.stored_ms[stream.stream_uid] == round(stream.captured_until_s * 1_000)
+
+
+async def test_a_page_that_stands_still_is_a_fault_and_not_a_quiet_room(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+) -> None:
+    """The time without samples becomes a gap that says so, and capture goes on."""
+    await bot.start("teams", pages.url("teams", "end_ms=never"))
+    await _until(lambda: bool(pool.connections) and _shortest_ms(pool) >= 1_000)
+    renderers = bot.browsers("--type=renderer")
+
+    for renderer in renderers:
+        renderer.suspend()
+    await _until(lambda: bool(pool.connections[0].gaps))
+    for renderer in renderers:
+        renderer.resume()
+    heard = len(pool.connections[0].samples)
+    await _until(lambda: len(pool.connections[0].samples) >= heard + 2 * 32_000)
+    bots.commands = (Command(kind=CommandKind.LEAVE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert {gap.reason for gap in pool.connections[0].gaps} == {MissingReason.CAPTURE_SILENT}
+
+
+async def test_a_killed_bot_leaves_no_browser(
+    bot: _Bot, bots: "BotsTwin", pages: _Pages, eventually: "Eventually"
+) -> None:
+    """Nor anything else."""
+    await bot.start("google_meet", pages.url("google_meet", "admit_ms=never"))
+    await _until(lambda: "awaiting_admission" in bots.path)
+    browsers = bot.browsers("")
+    assert len(browsers) > 3
+
+    bot.send(signal.SIGKILL)
+
+    await eventually(lambda: not [each for each in browsers if _is_alive(each)])
+
+
+async def test_sigterm_leaves_the_meeting_within_seconds(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """As a supervisor asks."""
+    await bot.start("google_meet", pages.url("google_meet", "end_ms=never"))
+    await _until(lambda: "active" in bots.path)
+
+    bot.send(signal.SIGTERM)
+
+    assert await bot.exit_code() in {0, 1}
+    assert pages.told[-1] == "left"
+    assert bots.statuses[-1].status.is_terminal
+
+
+def _shortest_ms(pool: "PoolTwin") -> int:
+    return min((len(connection.samples) // 32 for connection in pool.connections), default=0)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(ENDS_WITHIN_S):
+        while not condition():
+            await asyncio.sleep(0.05)
