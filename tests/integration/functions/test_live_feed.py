@@ -305,7 +305,8 @@ async def test_another_users_meeting_is_not_found(talk: Talk, url: str, make_key
     async with connect(url, key) as socket:
         await say(socket, action="subscribe", meetings=[{**talk.ref, "since": "0-0"}])
         said = [await hear(socket), await hear(socket)]
-    events = await httpx.AsyncClient().get(f"{url}/transcripts/replay/standup/stream", headers={"x-api-key": key})
+    async with httpx.AsyncClient() as client:
+        events = await client.get(f"{url}/transcripts/replay/standup/stream", headers={"x-api-key": key})
 
     assert said == [
         {"type": "subscribed", "meetings": []},
