@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from vexa_events.errors import VexaError
 from vexa_local.chaos.run import ACKNOWLEDGEMENT, SCRIPTED, WHISPER, RunOptions, run_chaos
+from vexa_local.chaos.trial import Outcome
 from vexa_local.state import CHECKOUT
 
 INTERRUPTED = 130
@@ -19,13 +21,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return the exit status."""
     options = _options(_parser().parse_args(arguments))
     try:
-        outcomes = asyncio.run(run_chaos(options, Console()))
-    except KeyboardInterrupt:
+        outcomes = asyncio.run(_run(options))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except (VexaError, TimeoutError) as exc:
         sys.stderr.write(f"chaos: {exc or 'a seed took too long'}\n")
         return 1
     return 0 if outcomes and all(outcome.is_good for outcome in outcomes) else 1
+
+
+async def _run(options: RunOptions) -> list[Outcome]:
+    """Run; SIGTERM ends the stack in good order, as Ctrl-C does."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await run_chaos(options, Console())
 
 
 def _options(parsed: argparse.Namespace) -> RunOptions:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from vexa_events.errors import InvalidMessage
 from vexa_local.chaos.checker import EXACT, HEARD, Tolerance
 from vexa_local.chaos.faults import draw
 from vexa_local.chaos.liar import acknowledge_early
@@ -46,9 +47,7 @@ class RunOptions:
 async def run_chaos(options: RunOptions, console: Console) -> list[Outcome]:
     """Try every seed, or as many as there is time for; report what each led to."""
     began_s = time.monotonic()
-    recordings = read_recordings(options.meetings)
-    if options.length_s is not None:
-        recordings = [shortened(recording, options.length_s) for recording in recordings]
+    recordings = _read(options)
     folder = prepare_folder(options.port_offset)
     stack = describe_stack(folder, offset=options.port_offset, is_spelt=options.engine == SCRIPTED)
     meetings = lay_out(stack, recordings, count=options.at_once)
@@ -65,6 +64,15 @@ async def run_chaos(options: RunOptions, console: Console) -> list[Outcome]:
             _report(options, outcomes, began_s, meetings)
     print_table(console, outcomes)
     return outcomes
+
+
+def _read(options: RunOptions) -> list[Recording]:
+    recordings = read_recordings(options.meetings)
+    if options.length_s is None:
+        return recordings
+    if options.engine != SCRIPTED:
+        raise InvalidMessage("--length-s shortens spelt meetings only; recorded ones are held whole")
+    return [shortened(recording, options.length_s) for recording in recordings]
 
 
 def _plan(options: RunOptions, seed: int, reference: Words, tolerance: Tolerance, *, length_s: float) -> TrialPlan:

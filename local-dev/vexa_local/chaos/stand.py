@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vexa_local.bot_processes import stop_bots
+from vexa_local.bot_processes import kill_bots, stop_bots
 from vexa_local.chaos.faults import LINKS
 from vexa_local.chaos.link import Link
 from vexa_local.chaos.recordings import Recording
 from vexa_local.chaos.saboteur import Victims
 from vexa_local.chaos.spelling import vocabulary_of, write_meeting, write_vocabulary
 from vexa_local.chaos.stack import ChaosStack
-from vexa_local.console import LogFiles
+from vexa_local.console import LogFiles, terminal
 from vexa_local.ports import LOOPBACK, Ports
 from vexa_local.settings import LocalSettings, inherited_environment
 from vexa_local.state import CHECKOUT, State
@@ -39,8 +39,11 @@ class Stand:
 
 
 def prepare_folder(offset: int) -> Path:
-    """Make an empty folder for a stack's files."""
+    """Make an empty folder for a stack's files; stop what a killed run left there."""
     folder = CHECKOUT / ".vexa" / f"chaos-{offset}"
+    state = State(folder)
+    kill_bots(state.bots_dir)
+    Supervisor({}, terminal(), records=state.processes_file).stop_leftovers()
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 
