@@ -18,6 +18,7 @@ from vexa_pool.engine.voice_detector import SileroDetector, load_voice_model
 from vexa_pool.engine.whisper import THREADS, WhisperModel
 from vexa_pool.server.listener import Listener
 from vexa_pool.server.lost_bots import LostBots
+from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.publishing import Publications
 from vexa_pool.server.services import Services, Storing
 from vexa_pool.server.slots import Slots
@@ -55,9 +56,10 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         stack.callback(_cancel, background)
         ears = Ears(new_detector)
         stack.callback(ears.close)
-        scheduler = Scheduler(model, threads=THREADS)
+        metrics = PoolMetrics()
+        scheduler = Scheduler(model, threads=THREADS, meter=metrics)
         background.append(tasks.create_task(scheduler.run()))
-        storing = await _open_storing(settings, scheduler, stack)
+        storing = await _open_storing(settings, scheduler, metrics, stack)
         if storing is not None:
             background.append(tasks.create_task(storing.feed.run()))
             background.append(tasks.create_task(storing.acknowledgements.run()))
@@ -67,8 +69,16 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             scheduler=scheduler,
             slots=Slots(settings.slots),
             storing=storing,
+            metrics=metrics,
+            max_lag_s=settings.max_lag_s,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
+        )
+        metrics.watch(
+            slots=services.slots.total,
+            streams=lambda: services.slots.taken,
+            unacknowledged=lambda: storing.publications.unacknowledged if storing else 0,
+            lags_s=scheduler.lags_s,
         )
         port = await stack.enter_async_context(
             Listener(services, ping_every_s=settings.ping_every_s).listen(settings.host, settings.port)
@@ -82,13 +92,15 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         logger.info("worker is stopping")
 
 
-async def _open_storing(settings: PoolSettings, scheduler: Scheduler, stack: AsyncExitStack) -> Storing | None:
+async def _open_storing(
+    settings: PoolSettings, scheduler: Scheduler, metrics: PoolMetrics, stack: AsyncExitStack
+) -> Storing | None:
     if settings.sink is None or settings.redis_url is None or settings.token_signing_key is None:
         return None
     client = await stack.enter_async_context(httpx.AsyncClient())
     valkey = open_valkey(settings.redis_url.get_secret_value())
     stack.push_async_callback(valkey.aclose)
-    publications = Publications(SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S))
+    publications = Publications(SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S), metrics)
     stack.push_async_callback(publications.aclose, within_s=DRAIN_S)
     lost_bots = LostBots(scheduler, after_s=settings.lost_bot_after_s)
     stack.push_async_callback(lost_bots.aclose)

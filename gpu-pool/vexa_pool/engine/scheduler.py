@@ -9,13 +9,17 @@ from typing import Protocol
 from vexa_events.errors import Unavailable, VexaError
 from vexa_pool.engine.model import DecodeRequest, Model
 from vexa_pool.streaming.session import Due
-from vexa_pool.streaming.window import Transcription
+from vexa_pool.streaming.window import Purpose, Transcription
 
 logger = logging.getLogger(__name__)
 
 
 class Lane(Protocol):
     """One stream as the scheduler sees it."""
+
+    @property
+    def lag_s(self) -> float:
+        """How far the committed text is behind the speaker."""
 
     def due(self) -> Due | None:
         """Describe the window that is due; None where none is."""
@@ -30,15 +34,30 @@ class Lane(Protocol):
         """End the stream: its window could not be decoded."""
 
 
+class Meter(Protocol):
+    """Who wants to know how the model is used."""
+
+    def decoding(self, purpose: Purpose, *, audio_s: float, step_s: float) -> None:
+        """A window is decoded, `step_s` after its stream's last."""
+
+    def decoded(self, took_s: float) -> None:
+        """One call of the model took this long."""
+
+
 class Scheduler:
     """Owns the model and its threads; lanes come and go."""
 
-    def __init__(self, model: Model, *, threads: int) -> None:
+    def __init__(self, model: Model, *, threads: int, meter: Meter) -> None:
         self._model = model
+        self._meter = meter
         self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="model")
         self._lanes: list[Lane] = []
         self._work = asyncio.Event()
+
+    def lags_s(self) -> list[float]:
+        """Tell of every stream how far it is behind its speaker."""
+        return [lane.lag_s for lane in self._lanes]
 
     def add(self, lane: Lane) -> None:
         """Schedule the windows of a stream from now on."""
@@ -80,17 +99,23 @@ class Scheduler:
         group: list[tuple[Lane, DecodeRequest]] = []
         for waiting, lane in due:
             if waiting.encoder_s == due[0][0].encoder_s and len(group) < share:
-                group.append((lane, lane.next_request()))
+                request = lane.next_request()
+                self._meter.decoding(
+                    request.window.purpose, audio_s=request.window.speech_s, step_s=waiting.staleness_s
+                )
+                group.append((lane, request))
         return group
 
     async def _decode(self, group: Sequence[tuple[Lane, DecodeRequest]]) -> None:
         requests = [request for _, request in group]
         loop = asyncio.get_running_loop()
+        began_at_s = loop.time()
         try:
             heard = await loop.run_in_executor(self._executor, self._model.transcribe, requests)
         except Exception as exc:  # noqa: BLE001 - outermost loop; a window that fails must not stop the others
             await self._decode_alone(group, exc)
             return
+        self._meter.decoded(loop.time() - began_at_s)
         for (lane, _), words in zip(group, heard, strict=True):
             if lane in self._lanes:
                 self._hand_over(lane, words)

@@ -1,6 +1,7 @@
 """One connection, from its first message to its close."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from typing import TypeVar
@@ -10,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from vexa_events.errors import InvalidMessage, Overloaded, Unavailable, VexaError
 from vexa_events.stream import (
+    SAMPLE_RATE_HZ,
     AudioFrame,
     EndOfAudio,
     Hello,
@@ -44,6 +46,8 @@ PARTING_TIMEOUT_S = 10.0
 """Then the bot has this long to close it."""
 MOST_BACKLOG_S = 60.0
 """With more audio waiting to be decoded, the connection is not read: the sender keeps the rest."""
+LOOK_EVERY_S = 1.0
+"""A sender that is let wait falls behind meanwhile, which is looked at this often."""
 WAIT_MINUTES = 1.0
 CLOSE_REFUSED = 1008
 CLOSE_FAILED = 1011
@@ -91,6 +95,7 @@ class Conversation:
         return hello
 
     async def _refuse(self, fault: VexaError) -> None:
+        self._services.metrics.refused(type(fault).__name__)
         if isinstance(fault, Overloaded):
             message, code = server_wait(self._uid, WAIT_MINUTES), CLOSE_TRY_LATER
         else:
@@ -116,7 +121,7 @@ class _Carriage:
         self._outbox = ClientOutbox(hello, name_segment=self._bound.name_segment if self._bound else _unnamed)
         self._lane = StreamLane(
             self._session(),
-            StreamAudience(hello.uid, self._outbox, self._bound),
+            StreamAudience(hello.uid, self._outbox, self._bound, services.metrics),
             language=hello.language,
             task=hello.task,
         )
@@ -151,7 +156,8 @@ class _Carriage:
     async def _read(self) -> None:
         detector = self._services.ears.detector()
         while True:
-            await self._lane.until(self._has_room)
+            await self._wait_for_room()
+            asked_at_s = self._services.clock()
             try:
                 async with asyncio.timeout(IDLE_TIMEOUT_S):
                     message = await self._connection.recv()
@@ -163,14 +169,28 @@ class _Carriage:
                 case EndOfAudio():
                     return
                 case AudioFrame():
-                    await self._hear(frame, detector)
+                    await self._hear(frame, detector, waited_s=self._services.clock() - asked_at_s)
                 case gap:
                     detector.reset()
                     self._lane.gap(gap)
             self._services.scheduler.wake()
 
-    async def _hear(self, frame: AudioFrame, detector: Detector) -> None:
+    async def _wait_for_room(self) -> None:
+        """Let the sender wait while too much waits here; past the bound, give up the oldest."""
+        while not self._has_room():
+            since_s = self._services.clock()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._lane.until(self._has_room)
+            if self._is_behind():
+                self._lane.held_back.unread(self._services.clock() - since_s)
+                self._lane.shed_beyond(self._services.max_lag_s)
+
+    async def _hear(self, frame: AudioFrame, detector: Detector, *, waited_s: float) -> None:
         samples, silenced = read_samples(frame.samples, self._hello.audio_format)
+        audio_s = samples.size / SAMPLE_RATE_HZ
+        self._lane.held_back.received(audio_s, waited_s=waited_s)
+        self._services.metrics.received(audio_s)
         if silenced and not self._has_warned:
             self._has_warned = True
             text = f"{silenced} values are not finite or far outside [-1, 1] and were taken as silence"
@@ -178,8 +198,10 @@ class _Carriage:
         async for piece, probabilities in self._services.ears.listen(detector, samples):
             self._lane.feed(piece, probabilities)
             self._services.scheduler.wake()
+        self._lane.shed_beyond(self._services.max_lag_s)
 
     async def _finish(self) -> None:
+        self._lane.held_back.ended()
         self._lane.finish()
         self._services.scheduler.wake()
         await self._lane.until(lambda: self._lane.session.is_drained)
@@ -212,7 +234,10 @@ class _Carriage:
     def _has_room(self) -> bool:
         if self._bound is not None and not self._bound.publication.pending.has_room:
             return False
-        return self._lane.session.backlog_s < MOST_BACKLOG_S
+        return not self._is_behind()
+
+    def _is_behind(self) -> bool:
+        return self._lane.session.backlog_s >= min(MOST_BACKLOG_S, self._services.max_lag_s / 2)
 
     def _session(self) -> Session:
         binding = self._hello.binding

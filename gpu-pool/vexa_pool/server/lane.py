@@ -8,7 +8,9 @@ from typing import Protocol
 from vexa_events.callbacks import Gap
 from vexa_events.errors import VexaError
 from vexa_events.identity import Task
+from vexa_events.transcript import Span
 from vexa_pool.engine.model import DecodeRequest
+from vexa_pool.server.lag import HeldBack
 from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.batches import CommittedBatch
 from vexa_pool.streaming.session import Due, Session, Update
@@ -29,6 +31,9 @@ class Audience(Protocol):
     def batches(self, batches: Sequence[CommittedBatch]) -> None:
         """Intervals are decided."""
 
+    def shed(self, span: Span) -> None:
+        """Audio was given up."""
+
 
 @dataclass(slots=True)
 class _Language:
@@ -41,6 +46,7 @@ class StreamLane:
 
     def __init__(self, session: Session, audience: Audience, *, language: str | None, task: Task) -> None:
         self.session = session
+        self.held_back = HeldBack()
         self._audience = audience
         self._language = language
         self._task = task
@@ -62,6 +68,20 @@ class StreamLane:
         """Nothing follows."""
         self.session.finish()
         self._hand_on_batches()
+
+    @property
+    def lag_s(self) -> float:
+        """How far the committed text is behind the speaker."""
+        return self.session.backlog_s + self.held_back.seconds
+
+    def shed_beyond(self, most_lag_s: float) -> None:
+        """Give up the oldest audio until the stream is not further behind than this."""
+        while self.lag_s > most_lag_s and (span := self.session.shed_oldest()) is not None:
+            self._audience.shed(span)
+            self._audience.update(
+                Update(committed=(), hypothesis=None), committed_until_s=self.session.committed_until_s
+            )
+            self._hand_on_batches()
 
     def due(self) -> Due | None:
         """Describe the window that is due; None where none is."""

@@ -1,14 +1,16 @@
-"""The worker's port: WebSockets for streams, and three HTTP paths for whoever looks after it."""
+"""The worker's port: WebSockets for streams, and four HTTP paths for whoever looks after it."""
 
 import http
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from vexa_events.stream import MAX_FRAME_BYTES
 from vexa_pool.server.conversation import Conversation
+from vexa_pool.server.metrics import CONTENT_TYPE
 from vexa_pool.server.services import Services
 
 CLOSE_SERVICE_RESTART = 1012
@@ -64,8 +66,15 @@ class Listener:
                 return connection.respond(http.HTTPStatus.OK, "ok\n")
             case "/readyz":
                 return self._readiness(connection)
+            case "/metrics":
+                return self._exposition()
             case _:
                 return connection.respond(http.HTTPStatus.UPGRADE_REQUIRED, "this port speaks WebSocket\n")
+
+    def _exposition(self) -> Response:
+        body = self._services.metrics.exposition()
+        headers = Headers({"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), "Connection": "close"})
+        return Response(http.HTTPStatus.OK.value, "OK", headers, body)
 
     def _readiness(self, connection: ServerConnection) -> Response:
         slots = self._services.slots

@@ -9,6 +9,7 @@ from vexa_events.live import StoredMark
 from vexa_events.publisher import Publisher
 from vexa_events.registry import committed_event
 from vexa_events.transcript import TranscriptCommitted
+from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.unacknowledged import Unacknowledged
 
 logger = logging.getLogger(__name__)
@@ -52,12 +53,14 @@ class Publication:
         self._sent_is_enough = True
         self._wanted.set()
 
-    async def run(self, publisher: Publisher) -> None:
+    async def run(self, publisher: Publisher, metrics: PoolMetrics) -> None:
         """Publish until nothing is left to do."""
         while not self._is_done():
             batch = self.pending.due(self._clock())
             if batch is not None:
-                await self._publish(publisher, batch)
+                is_repeat = self.pending.is_sent
+                if await self._publish(publisher, batch):
+                    metrics.published(is_repeat=is_repeat)
             else:
                 await self._wait()
 
@@ -68,7 +71,8 @@ class Publication:
             return True
         return self._ends_at_s is not None and (self.pending.is_empty or self._clock() >= self._ends_at_s)
 
-    async def _publish(self, publisher: Publisher, batch: TranscriptCommitted) -> None:
+    async def _publish(self, publisher: Publisher, batch: TranscriptCommitted) -> bool:
+        """Tell whether the sink accepted the batch."""
         about = {"stream_uid": self.stream_uid, "batch_seq": batch.batch_seq}
         try:
             await publisher.publish(committed_event(batch))
@@ -80,6 +84,8 @@ class Publication:
             self.pending.failed(self._clock())
         else:
             self.pending.accepted(batch, self._clock())
+            return True
+        return False
 
     async def _wait(self) -> None:
         self._wanted.clear()
@@ -96,15 +102,21 @@ class Publication:
 class Publications:
     """Owns the tasks that publish; streams come and go."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, metrics: PoolMetrics) -> None:
         self._publisher = publisher
+        self._metrics = metrics
         self._running: dict[asyncio.Task[None], Publication] = {}
 
     def start(self, publication: Publication) -> None:
         """Publish a stream from now on."""
-        task = asyncio.create_task(publication.run(self._publisher))
+        task = asyncio.create_task(publication.run(self._publisher, self._metrics))
         self._running[task] = publication
         task.add_done_callback(self._forget)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many batches are not stored yet."""
+        return sum(publication.pending.size for publication in self._running.values())
 
     def of_streams(self) -> dict[str, list[Publication]]:
         """Group what runs by stream; a stream has two while an older epoch lingers."""

@@ -10,6 +10,7 @@ from vexa_pool.engine.ears import Ears
 from vexa_pool.engine.model import Model
 from vexa_pool.engine.scheduler import Scheduler
 from vexa_pool.server.lost_bots import LostBots
+from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.publishing import Publications
 from vexa_pool.server.slots import Slots
 from vexa_pool.server.valkey import Acknowledgements, LiveFeed
@@ -36,6 +37,9 @@ class Services:
     scheduler: Scheduler
     slots: Slots
     storing: Storing | None
+    metrics: PoolMetrics
+    max_lag_s: float
+    """A stream that is further behind its speaker loses its oldest audio."""
     clock: Callable[[], float]
     """Monotonic seconds."""
     now: Callable[[], datetime]

@@ -39,6 +39,10 @@ class Unacknowledged:
         return not self._entries
 
     @property
+    def size(self) -> int:
+        return len(self._entries)
+
+    @property
     def is_sent(self) -> bool:
         """Tell whether the sink has accepted every batch at least once."""
         return self._sent == len(self._entries)

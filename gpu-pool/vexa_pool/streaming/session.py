@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from vexa_events.callbacks import Gap
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import MissingReason
-from vexa_events.transcript import Segment, Word
+from vexa_events.transcript import Segment, Span, SpanKind, Word
 from vexa_pool.streaming.audio import AudioBuffer, Samples
 from vexa_pool.streaming.batches import BatchCutter, CommittedBatch
 from vexa_pool.streaming.clock import samples_in, seconds_at
@@ -193,6 +193,32 @@ class Session:
             self._hypothesis = self._hypothesis_of(words)
         self._buffer.drop_before(self._needed_from())
         return Update(committed=committed, hypothesis=self._hypothesis)
+
+    def shed_oldest(self) -> Span | None:
+        """
+        Give up the oldest audio that waits for a committing decode; return it as a missing span.
+
+        None where nothing waits, or its decode is under way. It ends in a pause,
+        or in long speech where the voice is weakest.
+        """
+        if self._in_flight is not None or not self._passes:
+            return None
+        start, oldest = self._horizon(), self._passes.popleft()
+        until = max(start, oldest.end if oldest.is_final else oldest.weakest)
+        self._committed, self._trim = max(self._committed, until), max(self._trim, until)
+        while self._passes and self._passes[0].end <= until:
+            self._passes.popleft()
+        self._previous, self._hypothesis = (), None
+        self._timeline.overwrite_missing(start, until, MissingReason.OVERLOAD)
+        self._buffer.drop_before(self._needed_from())
+        if until == start:
+            return None
+        return Span(
+            from_s=seconds_at(start),
+            until_s=seconds_at(until),
+            kind=SpanKind.MISSING,
+            reason=MissingReason.OVERLOAD,
+        )
 
     def take_batches(self) -> list[CommittedBatch]:
         """Cut what is decided, if it is enough for a batch."""

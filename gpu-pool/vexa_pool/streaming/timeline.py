@@ -1,7 +1,7 @@
 """What each interval of a stream holds: speech and missing audio are marked, the rest is silence."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vexa_events.identity import MissingReason
 from vexa_events.transcript import Span, SpanKind
@@ -29,6 +29,18 @@ class Timeline:
     def mark_missing(self, start: int, end: int, reason: MissingReason) -> None:
         """Say that there is no audio for an interval after every earlier mark."""
         self._mark(_Mark(start, end, SpanKind.MISSING, reason))
+
+    def overwrite_missing(self, start: int, end: int, reason: MissingReason) -> None:
+        """Say that an interval is missing, whatever was said of it before."""
+        if start >= end:
+            return
+        before, after = deque[_Mark](), deque[_Mark]()
+        for mark in self._marks:
+            if mark.start < start:
+                before.append(replace(mark, end=min(mark.end, start)))
+            if mark.end > end:
+                after.append(replace(mark, start=max(mark.start, end)))
+        self._marks = before + deque([_Mark(start, end, SpanKind.MISSING, reason)]) + after
 
     def take(self, start: int, end: int) -> tuple[Span, ...]:
         """Tile an interval with spans, without hole or overlap, and forget the marks before its end."""

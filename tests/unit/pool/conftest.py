@@ -43,25 +43,33 @@ def _play(
         piece = audio[at : at + size]
         at += size
         session.feed(piece, detector.probabilities(piece))
-        _decode(session, model, played)
+        decode_all(session, model, played)
     rest = audio[at:]
     session.feed(rest, detector.probabilities(rest))
-    _decode(session, model, played)
+    decode_all(session, model, played)
     if finish:
         session.finish()
-        _decode(session, model, played)
+        decode_all(session, model, played)
     return played
 
 
-def _decode(session: Session, model: ScriptedModel, played: Played) -> None:
+def decode_all(session: Session, model: ScriptedModel, played: Played) -> None:
+    """Decode until nothing is due."""
     played.batches += session.take_batches()
     while session.due():
-        request = DecodeRequest(window=session.take_window(), language=None, task=Task.TRANSCRIBE)
-        update = session.apply(model.transcribe([request])[0])
-        played.segments += update.committed
-        if update.hypothesis is not None:
-            played.hypotheses.append(update.hypothesis)
-        played.batches += session.take_batches()
+        decode_once(session, model, played)
+
+
+def decode_once(session: Session, model: ScriptedModel, played: Played) -> None:
+    """Decode the window that is due, if one is."""
+    if not session.due():
+        return
+    request = DecodeRequest(window=session.take_window(), language=None, task=Task.TRANSCRIBE)
+    update = session.apply(model.transcribe([request])[0])
+    played.segments += update.committed
+    if update.hypothesis is not None:
+        played.hypotheses.append(update.hypothesis)
+    played.batches += session.take_batches()
 
 
 def every(size: int, audio: Samples) -> Sequence[int]:

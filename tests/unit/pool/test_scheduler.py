@@ -10,6 +10,7 @@ from vexa_events.errors import Unavailable
 from vexa_events.identity import Task
 from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.scheduler import Scheduler
+from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.streaming.session import Due
 from vexa_pool.streaming.window import Purpose, Transcription, Window
 
@@ -26,6 +27,10 @@ class ALane:
         self.is_due = True
         self.faults: list[Exception] = []
         self.applied = 0
+
+    @property
+    def lag_s(self) -> float:
+        return self.staleness_s
 
     def due(self) -> Due | None:
         return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s) if self.is_due else None
@@ -68,7 +73,7 @@ class Recorder:
 
 @asynccontextmanager
 async def running(model: Recorder, lanes: Sequence[ALane]) -> AsyncIterator[None]:
-    scheduler = Scheduler(model, threads=1)
+    scheduler = Scheduler(model, threads=1, meter=PoolMetrics())
     for lane in lanes:
         scheduler.add(lane)
     task = asyncio.create_task(scheduler.run())
