@@ -21,6 +21,8 @@ DRIFT_CHUNKS = 10
 """So many chunks in a row must agree on it, since one may just have been late."""
 SILENT_AFTER_MS = 5_000
 """A track from which nothing comes for this long is not captured any more."""
+GLITCH_MS = 100
+"""A hole no longer than this is filled with silence: the audio thread stumbled, and no word is that short."""
 SLACK_MS = 1_000
 """What may still be under way while a hole grows."""
 
@@ -150,6 +152,9 @@ def _continue(stream: _Stream, position_ms: int, samples: bytes, *, is_sound: bo
     if stream.is_deaf:
         yield from _miss(stream, until_ms, MissingReason.CAPTURE_SILENT)
         return
+    if 0 < position_ms - stream.end_ms <= GLITCH_MS:
+        samples = bytes((position_ms - stream.end_ms) * BYTES_PER_MS) + samples
+        position_ms = stream.end_ms
     yield from _miss(stream, position_ms, MissingReason.CAPTURE_SILENT)
     fresh = samples[max(0, stream.end_ms - position_ms) * BYTES_PER_MS :]
     if fresh:

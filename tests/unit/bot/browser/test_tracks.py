@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from vexa_bot.browser.page_messages import SAMPLES_PER_MS, AudioChunk
-from vexa_bot.browser.tracks import DRIFT_CHUNKS, DRIFT_MS, SILENT_AFTER_MS, SLACK_MS, Tracks
+from vexa_bot.browser.tracks import DRIFT_CHUNKS, DRIFT_MS, GLITCH_MS, SILENT_AFTER_MS, SLACK_MS, Tracks
 from vexa_bot.capture import AudioHeard, AudioMissed, Fact, StreamEnded, StreamFound
 from vexa_events.identity import MissingReason, StreamKind
 
@@ -88,6 +88,16 @@ def test_samples_that_are_left_out_are_a_hole_that_says_so(tracks: Tracks) -> No
     facts = _hear(tracks, [_chunk(0), _chunk(800)])
 
     assert facts[-2] == AudioMissed(key="track-1", until_ms=800, reason=MissingReason.CAPTURE_SILENT)
+
+
+def test_a_glitch_of_the_audio_thread_is_filled_with_silence(tracks: Tracks) -> None:
+    """Up to a length that no word has, so that the text around it is not torn; nothing moves over it."""
+    facts = _hear(tracks, [_chunk(0), _chunk(200 + GLITCH_MS), _chunk(400 + 2 * GLITCH_MS + 1)])
+
+    assert facts[2] == AudioHeard(key="track-1", from_ms=200, samples=SILENCE * GLITCH_MS + TONE * 200)
+    assert [fact for fact in facts if isinstance(fact, AudioMissed)] == [
+        AudioMissed(key="track-1", until_ms=401 + 2 * GLITCH_MS, reason=MissingReason.CAPTURE_SILENT)
+    ]
 
 
 def test_a_context_that_stood_still_loses_that_time(tracks: Tracks) -> None:
