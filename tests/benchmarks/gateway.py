@@ -21,9 +21,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 
 from vexa_functions.auth.api_keys import hash_api_key, key_prefix, new_api_key
 from vexa_functions.store.migrate import migrate
@@ -58,6 +60,8 @@ class Measured:
 
     rate_hz: float
     p99_ms: float
+    cpu_ms: float
+    """CPU time of the server for one request: does not depend on what else the machine does."""
 
 
 def main() -> None:
@@ -70,26 +74,44 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bare_port, gateway_port = free_port(), free_port()
-        stack.enter_context(_bare_function(folder, bare_port))
-        key = stack.enter_context(_gateway(folder, gateway_port, behind=f"http://127.0.0.1:{bare_port}"))
+        bare_pid = stack.enter_context(_bare_function(folder, bare_port))
+        key, gateway_pid = stack.enter_context(_gateway(folder, gateway_port, behind=f"http://127.0.0.1:{bare_port}"))
+        measure = partial(_measure, key=key, connections=options.connections, seconds=options.seconds)
         bare, gateway = [], []
         for _ in range(options.rounds):
-            bare.append(asyncio.run(_load(bare_port, key, options.connections, options.seconds)))
-            gateway.append(asyncio.run(_load(gateway_port, key, options.connections, options.seconds)))
+            bare.append(measure(bare_port, bare_pid))
+            gateway.append(measure(gateway_port, gateway_pid))
     _report("bare function", bare)
     _report("gateway", gateway)
     ratios = [through.rate_hz / direct.rate_hz for direct, through in zip(bare, gateway, strict=True)]
     _print(f"ratio of requests/s: {statistics.median(ratios):.2f} (rounds: {min(ratios):.2f} to {max(ratios):.2f})")
+    costs = [direct.cpu_ms / through.cpu_ms for direct, through in zip(bare, gateway, strict=True)]
+    _print(f"ratio of requests per second of CPU: {statistics.median(costs):.2f}")
 
 
-async def _load(port: int, key: str, connections: int, seconds: float) -> Measured:
+def _measure(port: int, pid: int, *, key: str, connections: int, seconds: float) -> Measured:
+    before_s = _cpu_s(pid)
+    latencies_s = sorted(asyncio.run(_load(port, key, connections, seconds)))
+    return Measured(
+        rate_hz=len(latencies_s) / seconds,
+        p99_ms=latencies_s[int(len(latencies_s) * 0.99)] * 1000,
+        cpu_ms=(_cpu_s(pid) - before_s) * 1000 / len(latencies_s),
+    )
+
+
+def _cpu_s(pid: int) -> float:
+    server = psutil.Process(pid)
+    times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+async def _load(port: int, key: str, connections: int, seconds: float) -> list[float]:
     latencies_s: list[float] = []
     ends_at_s = time.perf_counter() + seconds
     async with asyncio.TaskGroup() as tasks:
         for _ in range(connections):
             tasks.create_task(_ask_until(ends_at_s, port, key, latencies_s))
-    latencies_s.sort()
-    return Measured(rate_hz=len(latencies_s) / seconds, p99_ms=latencies_s[int(len(latencies_s) * 0.99)] * 1000)
+    return latencies_s
 
 
 async def _ask_until(ends_at_s: float, port: int, key: str, latencies_s: list[float]) -> None:
@@ -107,16 +129,16 @@ async def _ask_until(ends_at_s: float, port: int, key: str, latencies_s: list[fl
 
 
 @contextmanager
-def _bare_function(folder: Path, port: int) -> Iterator[None]:
+def _bare_function(folder: Path, port: int) -> Iterator[int]:
     source = folder / "bare.py"
     source.write_text(BARE)
     command = Path(sys.executable).with_name("functions-framework")
-    with _serving([str(command), "--source", str(source), "--target", "bare", "--port", str(port)], {}, port):
-        yield
+    with _serving([str(command), "--source", str(source), "--target", "bare", "--port", str(port)], {}, port) as pid:
+        yield pid
 
 
 @contextmanager
-def _gateway(folder: Path, port: int, *, behind: str) -> Iterator[str]:
+def _gateway(folder: Path, port: int, *, behind: str) -> Iterator[tuple[str, int]]:
     postgres = PostgresServer(
         data_dir=folder / "postgres", port=free_port(), password="benchmark", durable=False, max_connections=20
     )
@@ -136,8 +158,8 @@ def _gateway(folder: Path, port: int, *, behind: str) -> Iterator[str]:
         }
         app = "vexa_functions.gateway.asgi:app"
         command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log"]
-        with _serving(command, env, port):
-            yield key
+        with _serving(command, env, port) as pid:
+            yield key, pid
 
 
 async def _prepare(url: str) -> str:
@@ -154,7 +176,7 @@ async def _prepare(url: str) -> str:
 
 
 @contextmanager
-def _serving(command: Sequence[str], env: dict[str, str], port: int) -> Iterator[None]:
+def _serving(command: Sequence[str], env: dict[str, str], port: int) -> Iterator[int]:
     process = subprocess.Popen(
         command,
         env={"PATH": os.environ["PATH"], **env},
@@ -168,7 +190,7 @@ def _serving(command: Sequence[str], env: dict[str, str], port: int) -> Iterator
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise SystemExit(f"did not start: {command[-1]}")
             time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
@@ -185,7 +207,8 @@ def _answers(port: int) -> bool:
 def _report(name: str, rounds: Sequence[Measured]) -> None:
     rate_hz = statistics.median(measured.rate_hz for measured in rounds)
     p99_ms = statistics.median(measured.p99_ms for measured in rounds)
-    _print(f"{name}: {rate_hz:.0f} requests/s, p99 {p99_ms:.1f} ms")
+    cpu_ms = statistics.median(measured.cpu_ms for measured in rounds)
+    _print(f"{name}: {rate_hz:.0f} requests/s, p99 {p99_ms:.1f} ms, {cpu_ms:.3f} ms of CPU a request")
 
 
 def _print(line: str) -> None:

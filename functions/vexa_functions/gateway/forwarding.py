@@ -96,15 +96,21 @@ async def _admit(request: Request, passage: Passage, access: Access) -> Principa
 
 
 async def _ask(upstream: Upstream, request: Request, headers: list[tuple[bytes, bytes]]) -> Answer:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            body = await read_body(request)
-    except TimeoutError as exc:
-        raise HTTPException(408, "the body did not arrive in time") from exc
+    body = await _body(request)
     try:
         return await upstream.request(request.method, _target(request.scope), headers, body)
     except Unavailable as exc:
         raise Unavailable(f"the function behind {request.url.path} did not answer: {exc}") from exc
+
+
+async def _body(request: Request) -> bytes:
+    if not any(name in {b"content-length", b"transfer-encoding"} for name, _ in request.scope["headers"]):
+        return b""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await read_body(request)
+    except TimeoutError as exc:
+        raise HTTPException(408, "the body did not arrive in time") from exc
 
 
 async def _pass_back(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:

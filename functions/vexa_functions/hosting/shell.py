@@ -21,6 +21,8 @@ from vexa_events.logs import configure_logging
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.outermost import Outermost
 
+HEALTH = "/healthz"
+
 
 def shell(
     target: str, function: Callable[[], Function], *, source: Path, routes: Sequence[BaseRoute] = ()
@@ -35,7 +37,7 @@ def shell(
 
     framework_app = create_asgi_app(target=target, source=str(source), signature_type="http")  # type: ignore[no-untyped-call]
     return Starlette(
-        routes=[Route("/healthz", _healthy), *routes, Mount("/", app=framework_app)],
+        routes=[Route(HEALTH, _healthy), *routes, Mount("/", app=framework_app)],
         middleware=[Middleware(Outermost)],
         lifespan=lifespan,
     )
