@@ -120,7 +120,11 @@ class BrowserPlatform:
         return Admitted(at=at)
 
     def _check_page(self, visit: Visit, snapshot: Snapshot, verdict: Verdict, now_s: float) -> None:
-        if not self._stay.is_admitted or self._ending is not None:
+        if self._ending is not None:
+            return
+        if not self._stay.is_admitted:
+            if visit.gone_because:
+                raise PageLost(visit.gone_because)
             return
         if self._rejoin_until_s is not None and verdict.state is MeetingState.ADMITTED:
             logger.info("rejoined")
@@ -134,9 +138,11 @@ class BrowserPlatform:
 
     def _note_loss(self, exc: PageLost) -> None:
         logger.error("page lost", extra={"cause": str(exc), "rejoining": not self._has_rejoined})
+        self._stay.begin_again()
+        if not self._stay.is_admitted:
+            return  # the limits of joining and waiting bound how often
         if self._ears is not None:
             self._ears.lose_page()
-        self._stay.begin_again()
         if self._has_rejoined:
             self._ending = Ending(status=BotStatus.FAILED, reason="page_lost", evidence=str(exc))
         self._has_rejoined = True

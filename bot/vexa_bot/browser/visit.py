@@ -13,12 +13,13 @@ from typing import Any
 from playwright.async_api import Browser, Dialog, Frame, Page, Request, WebSocket
 from playwright.async_api import Error as PlaywrightError
 
-from vexa_bot.browser.chromium import Chromium, open_chromium
+from vexa_bot.browser.chromium import START_LIMIT_S, Chromium, open_chromium
 from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, TrackEnded, parse_page_message
 from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot, merge
 from vexa_bot.browser.steps import Steps
+from vexa_bot.capture import AttendanceFailed
 from vexa_events.errors import InvalidMessage
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,11 @@ class Visit:
         page.on("dialog", self._answer_dialog)
         page.on("websocket", self._listen)
         page.on("requestfailed", self._note_failed)
+
+    @property
+    def gone_because(self) -> str | None:
+        """Why there is no page any more; None while there is one."""
+        return self._lost
 
     async def next_message(self, within_s: float) -> AudioChunk | TrackEnded | None:
         """Wait for sound; None where none came in time."""
@@ -155,7 +161,11 @@ class Visit:
 async def open_visit(chromium: Chromium, site: Site) -> AsyncIterator[Visit]:
     """Start a browser with one page that carries our scripts; raise AttendanceFailed where that fails."""
     async with open_chromium(chromium) as browser:
-        visit = await _new_page(browser, site)
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                visit = await _new_page(browser, site)
+        except (PlaywrightError, TimeoutError) as exc:
+            raise AttendanceFailed("browser_failed", f"Chromium opened no page: {exc}"[:500]) from exc
         yield visit
 
 

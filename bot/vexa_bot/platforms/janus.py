@@ -82,7 +82,8 @@ def _events(signal: str) -> Iterator[dict[str, Any]]:
         return
     for each in frame if isinstance(frame, list) else [frame]:
         if isinstance(each, dict):
-            data = each.get("plugindata", {}).get("data")
+            plugin = each.get("plugindata")
+            data = plugin.get("data") if isinstance(plugin, dict) else None
             yield data if isinstance(data, dict) else each
 
 

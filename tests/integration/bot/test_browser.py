@@ -272,6 +272,20 @@ async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole
         assert len(connection.samples) >= 5 * 32_000
 
 
+async def test_a_page_that_crashes_in_the_lobby_is_opened_again(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+    """The bot asks once more, and goes on waiting."""
+    await bot.start("google_meet", pages.url("google_meet", "admit_ms=never"))
+    await _until(lambda: "awaiting_admission" in bots.path)
+
+    for renderer in bot.browsers("--type=renderer"):
+        renderer.kill()
+    await _until(lambda: pages.told == ["Vexa", "Vexa"])
+    bots.commands = (Command(kind=CommandKind.LEAVE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.path == ["joining", "awaiting_admission", "stopping", "completed"]
+
+
 async def test_a_page_that_crashes_again_ends_the_session(
     bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
 ) -> None:
