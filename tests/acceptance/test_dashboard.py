@@ -226,6 +226,27 @@ def test_what_is_missing_is_shown_where_it_is_missing(open_page: Open, finished:
     expect(page.locator(".pointed")).to_have_count(1)
 
 
+def test_old_meetings_are_a_click_or_a_link_away(open_page: Open, stack: Any, finished: dict[str, Any]) -> None:
+    """The list comes in pages; a link opens a meeting that is not in it."""
+    page = open_page(signed_in=False)
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url.rpartition("=")[2])
+        others = [{**finished, "id": 10_000 + number} for number in range(int(asked[-1]))]
+        route.fulfill(json={"meetings": others})
+
+    page.route("**/meetings?limit=*", answer)
+    sign_in(page, stack.env["VEXA_API_KEY"])
+    expect(page.locator(".meetings li")).to_have_count(100)
+    page.get_by_role("button", name="Show older meetings").click()
+    expect(page.locator(".meetings li")).to_have_count(200)
+    page.evaluate(f"location.hash = '#/meetings/{finished['id']}'")
+
+    expect(page.locator("h1")).to_have_text("standup")
+    assert asked[:3] == ["1", "100", "200"]
+
+
 def test_what_people_say_is_never_markup(open_page: Open, finished: dict[str, Any]) -> None:
     """Names and words are shown as they are."""
 

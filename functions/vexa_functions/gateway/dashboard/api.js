@@ -20,8 +20,12 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-export async function meetings() {
-  return (await json("GET", "/meetings")).meetings;
+export async function meetings(limit) {
+  return (await json("GET", `/meetings?limit=${limit}`)).meetings;
+}
+
+export function meeting(id) {
+  return json("GET", `/meetings/${id}`);
 }
 
 export function transcript(meeting) {

@@ -10,11 +10,14 @@ import { hasEnded, titleOf } from "./status.js";
 
 const RUNNING_MS = 4000;
 const QUIET_MS = 20000;
+const PAGE = 100;
+const MOST = 1000;
 
 class App {
   constructor(root) {
     this.root = root;
     this.meetings = [];
+    this.limit = PAGE;
     window.addEventListener("hashchange", () => this.route());
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
   }
@@ -25,7 +28,7 @@ class App {
   }
 
   enter() {
-    this.list = new MeetingsView();
+    this.list = new MeetingsView(() => this.showOlder());
     this.page = el("main", { class: "page", id: "page" });
     const bar = el(
       "header",
@@ -55,7 +58,7 @@ class App {
     clearTimeout(this.timer);
     const { frame } = this;
     try {
-      const meetings = await api.meetings();
+      const meetings = await api.meetings(this.limit);
       if (frame !== this.frame) return;
       this.meetings = meetings;
       this.isKnown = true;
@@ -75,11 +78,30 @@ class App {
   route() {
     if (!this.frame) return;
     const id = Number(/^#\/meetings\/(\d+)$/.exec(location.hash)?.[1] ?? 0);
-    const meeting = this.meetings.find((known) => known.id === id);
-    this.list.show(this.meetings, id);
+    const meeting = this.meetings.find((known) => known.id === id) ?? (this.view?.meeting.id === id ? this.view.meeting : null);
+    this.list.show(this.meetings, id, { hasMore: this.meetings.length >= this.limit && this.limit < MOST });
     this.frame.classList.toggle("has-open", Boolean(meeting));
     if (meeting) this.show(meeting);
     else this.showNothing(id);
+    if (!meeting && id && this.isKnown) this.find(id);
+  }
+
+  // Opens a meeting that is older than those in the list.
+  async find(id) {
+    try {
+      const meeting = await api.meeting(id);
+      if (this.frame && location.hash === `#/meetings/${id}`) {
+        this.frame.classList.add("has-open");
+        this.show(meeting);
+      }
+    } catch (refused) {
+      if (refused.isAboutTheKey) this.refused();
+    }
+  }
+
+  showOlder() {
+    this.limit = Math.min(this.limit + PAGE, MOST);
+    this.refresh();
   }
 
   show(meeting) {

@@ -1,17 +1,20 @@
 // The list of meetings, newest first.
 
-import { el } from "./dom.js";
+import { button, el } from "./dom.js";
 import { dayOf, pill, platformName, titleOf } from "./status.js";
 
 export class MeetingsView {
-  constructor() {
+  // `onMore()` is called when somebody asks for older meetings.
+  constructor(onMore) {
+    this.more = button("Show older meetings", { kind: "quiet wide", hidden: true, onclick: onMore });
     this.list = el("ul", { class: "meetings" });
     this.empty = el("p", { class: "empty" });
-    this.element = el("nav", { class: "list", "aria-label": "Meetings" }, this.list, this.empty);
+    this.element = el("nav", { class: "list", "aria-label": "Meetings" }, this.list, this.more, this.empty);
     this.shown = "";
   }
 
-  show(meetings, selectedId) {
+  show(meetings, selectedId, { hasMore }) {
+    this.more.hidden = !hasMore;
     const state = JSON.stringify([selectedId, meetings.map(({ id, status, data }) => [id, status, data])]);
     if (state === this.shown) return;
     this.shown = state;

@@ -36,7 +36,7 @@ export function signIn(onEntered, reason = "") {
     problem.textContent = "";
     key.set(input.value.trim());
     try {
-      await meetings();
+      await meetings(1);
       onEntered();
     } catch (refused) {
       key.forget();
