@@ -1,8 +1,6 @@
 """The Broker's door: accepts events over HTTP as a Knative Broker's ingress does."""
 
-import logging
 from collections.abc import Mapping
-from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,19 +9,16 @@ from starlette.routing import Route
 
 from vexa_events.envelope import MAX_EVENT_BYTES, parse_http
 from vexa_events.errors import InvalidMessage, NotFound, Overloaded, Unavailable, VexaError
-from vexa_local.broker.journal import Journal
-from vexa_local.broker.pinger import utc_now
+from vexa_local.broker.ingress import Ingress
 from vexa_local.broker.resources import BrokerName
 from vexa_local.broker.work import Deps
 
-logger = logging.getLogger(__name__)
-
-FIRST_TTL = 255
-"""How often answers may carry an event round before it is dropped as a loop."""
-MAX_BACKLOG = 100_000
-"""Entries a Broker keeps unhandled; beyond, producers are asked to come again."""
 _STATUSES: Mapping[type[VexaError], int] = {InvalidMessage: 400, NotFound: 404, Overloaded: 429, Unavailable: 503}
 _COME_AGAIN = {"retry-after": "1"}
+_ALLOW = {"allow": "POST, OPTIONS"}
+_WEBHOOK = {**_ALLOW, "webhook-allowed-origin": "*", "webhook-allowed-rate": "*"}
+"""Leave to post without limit, in the words of the CloudEvents web hook specification."""
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def build(deps: Deps) -> Starlette:
@@ -32,7 +27,7 @@ def build(deps: Deps) -> Starlette:
         routes=[
             Route("/healthz", health),
             Route("/stats", stats),
-            Route("/{namespace}/{broker}", accept, methods=["POST"]),
+            Route("/{path:path}", ingress, methods=METHODS),
         ],
         exception_handlers=dict.fromkeys(_STATUSES, refuse),
     )
@@ -40,16 +35,16 @@ def build(deps: Deps) -> Starlette:
     return app
 
 
-async def accept(request: Request) -> Response:
+async def ingress(request: Request) -> Response:
     """Answer 202 once the event is on disk."""
-    deps: Deps = request.app.state.deps
-    journal = _journal(deps, request.path_params)
+    if request.method == "OPTIONS":
+        return Response(headers=_WEBHOOK)
+    if request.method != "POST":
+        return Response(status_code=405, headers=_ALLOW)
+    name = _broker_name(request.url.path)
     event = parse_http(request.headers, await _read_bounded(request))
-    stamped = replace(event, extensions={**event.extensions, "knativearrivaltime": utc_now().isoformat()})
-    if await journal.backlog() >= MAX_BACKLOG:
-        raise Overloaded(f"{MAX_BACKLOG} events wait to be delivered")
-    await journal.accept(stamped, ttl=FIRST_TTL)
-    return Response(status_code=202)
+    await _ingress_of(request.app.state.deps, name).take(event)
+    return Response(status_code=202, headers=_ALLOW)
 
 
 async def health(_: Request) -> Response:
@@ -69,11 +64,20 @@ async def refuse(_: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), status_code=status, headers=_COME_AGAIN if status in {429, 503} else None)
 
 
-def _journal(deps: Deps, path: Mapping[str, str]) -> Journal:
-    name = BrokerName(namespace=path["namespace"], name=path["broker"])
-    if name not in deps.journals:
+def _broker_name(path: str) -> BrokerName:
+    """Read `/{namespace}/{broker}`."""
+    parts = path.removesuffix("/").split("/")
+    if parts == [""]:
+        raise NotFound("no Broker is named")
+    if len(parts) != 3:
+        raise InvalidMessage("a Broker's path is /namespace/name")
+    return BrokerName(namespace=parts[1], name=parts[2])
+
+
+def _ingress_of(deps: Deps, name: BrokerName) -> Ingress:
+    if name not in deps.ingresses:
         raise NotFound(f"no Broker {name}")
-    return deps.journals[name]
+    return deps.ingresses[name]
 
 
 async def _read_bounded(request: Request) -> bytes:

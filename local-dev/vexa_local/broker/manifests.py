@@ -19,11 +19,12 @@ from vexa_local.broker.cron import parse_schedule
 from vexa_local.broker.delivery import DeliveryPolicy
 from vexa_local.broker.durations import parse_duration_s
 from vexa_local.broker.filters import parse_filters
-from vexa_local.broker.resources import BrokerName, PingSource, Resources, Trigger
+from vexa_local.broker.resources import BrokerName, EventType, PingSource, Resources, Trigger
 from vexa_local.broker.schema import (
     BrokerManifest,
     Delivery,
     Destination,
+    EventTypeManifest,
     PingManifest,
     Reference,
     TriggerManifest,
@@ -33,7 +34,11 @@ ORDER_ANNOTATION = "kafka.eventing.knative.dev/delivery.order"
 PING_TYPE = "dev.knative.sources.ping"
 _BROKER = ("eventing.knative.dev", "Broker")
 _TRIGGER = ("eventing.knative.dev", "Trigger")
+_EVENT_TYPE = ("eventing.knative.dev", "EventType")
 _PING = ("sources.knative.dev", "PingSource")
+DEFAULT_BROKER = "default"
+UNBOUNDED_S = 600.0
+"""Stands for no timeout at all: the longest that a Knative Service may take."""
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -56,9 +61,13 @@ class Directory:
             raise InvalidMessage("a destination needs a ref, an absolute uri, or a ref with a relative uri")
         return url
 
+    def url_of(self, broker: BrokerName) -> str:
+        """Return where a Broker takes events."""
+        return f"{self.broker_url}/{broker}"
+
     def _base(self, ref: Reference, namespace: str) -> str:
         if ref.kind == "Broker":
-            return f"{self.broker_url}/{ref.namespace or namespace}/{ref.name}"
+            return self.url_of(BrokerName(namespace=ref.namespace or namespace, name=ref.name))
         if ref.kind != "Service":
             raise InvalidMessage(f"a destination refers to a Service or a Broker, not to {ref.kind}")
         if ref.name not in self.service_urls:
@@ -92,7 +101,10 @@ def load_resources(folder: Path, directory: Directory) -> Resources:
     brokers = dict(_each(documents, _BROKER, _broker))
     triggers = _each(documents, _TRIGGER, partial(_trigger, brokers=brokers, directory=directory))
     pings = _each(documents, _PING, partial(_ping, directory=directory))
-    return Resources(brokers=tuple(sorted(brokers)), triggers=tuple(triggers), pings=tuple(pings))
+    types = _each(documents, _EVENT_TYPE, _event_type)
+    return Resources(
+        brokers=tuple(sorted(brokers)), triggers=tuple(triggers), pings=tuple(pings), event_types=tuple(types)
+    )
 
 
 def _each(documents: Sequence[_Document], kind: tuple[str, str], build: Callable[[_Document], R]) -> list[R]:
@@ -136,6 +148,7 @@ def _trigger(document: _Document, brokers: Mapping[BrokerName, Delivery], direct
         broker=broker,
         wants=parse_filters(spec.filters, spec.filter.attributes),
         subscriber_url=directory.resolve(spec.subscriber, namespace=namespace),
+        reply_url=directory.url_of(broker),
         policy=_policy(spec.delivery, brokers[broker], directory, namespace),
         is_ordered=manifest.metadata.annotations.get(ORDER_ANNOTATION) == "ordered",
     )
@@ -148,10 +161,23 @@ def _policy(own: Delivery | None, brokers: Delivery, directory: Directory, names
     return DeliveryPolicy(
         retry=delivery.retry,
         backoff=delivery.backoff_policy,
-        backoff_delay_s=parse_duration_s(delivery.backoff_delay),
-        timeout_s=parse_duration_s(delivery.timeout),
+        backoff_delay_s=parse_duration_s(delivery.backoff_delay) if delivery.backoff_delay else None,
+        timeout_s=parse_duration_s(delivery.timeout) if delivery.timeout else UNBOUNDED_S,
         dead_letter_url=directory.resolve(sink, namespace=namespace) if sink else None,
+        form=delivery.format,
     )
+
+
+def _event_type(document: _Document) -> EventType:
+    manifest = document.read(EventTypeManifest)
+    spec, reference = manifest.spec, manifest.spec.reference
+    listed = [attribute.value for attribute in spec.attributes if attribute.name == "type"]
+    type_ = spec.type or next(iter(listed), None)
+    if not type_:
+        raise InvalidMessage("an EventType names a type")
+    namespace = (reference and reference.namespace) or manifest.metadata.namespace
+    name = (reference and reference.name) or spec.broker or DEFAULT_BROKER
+    return EventType(broker=BrokerName(namespace=namespace, name=name), type=type_)
 
 
 def _ping(document: _Document, directory: Directory) -> PingSource:

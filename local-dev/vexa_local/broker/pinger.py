@@ -42,7 +42,7 @@ async def _send(source: PingSource, sender: Sender, *, at: datetime) -> None:
 
 async def _sent(event: Event, url: str, sender: Sender) -> bool:
     for retry in range(_POLICY.retry + 1):
-        answer = await sender.send(url, event, timeout_s=_POLICY.timeout_s)
+        answer = await sender.hand_over(url, event, timeout_s=_POLICY.timeout_s)
         if answer.verdict is not Verdict.RETRY:
             return answer.verdict is Verdict.DONE
         await asyncio.sleep(_POLICY.wait_s(retry))

@@ -27,6 +27,8 @@ class Trigger:
     broker: BrokerName
     wants: Filter
     subscriber_url: str
+    reply_url: str
+    """Where replies go: the Broker itself."""
     policy: DeliveryPolicy
     is_ordered: bool
     """True: events of one partitionkey are delivered one after another."""
@@ -43,6 +45,14 @@ class PingSource:
     sink_url: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class EventType:
+    """A type that a Broker is said to carry; others are carried as well."""
+
+    broker: BrokerName
+    type: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Everything that the manifests declare."""
@@ -50,7 +60,12 @@ class Resources:
     brokers: tuple[BrokerName, ...]
     triggers: tuple[Trigger, ...]
     pings: tuple[PingSource, ...]
+    event_types: tuple[EventType, ...]
 
     def triggers_of(self, broker: BrokerName) -> tuple[Trigger, ...]:
         """Return the subscriptions of one Broker."""
         return tuple(trigger for trigger in self.triggers if trigger.broker == broker)
+
+    def types_of(self, broker: BrokerName) -> frozenset[str]:
+        """Return the types that are registered for one Broker."""
+        return frozenset(declared.type for declared in self.event_types if declared.broker == broker)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from vexa_local.broker.delivery import Backoff
+from vexa_local.broker.delivery import Backoff, Form
 
 DEFAULT_NAMESPACE = "default"
 
@@ -50,17 +50,21 @@ class Delivery(ClosedBlock):
     """How hard to try, and where an undeliverable event ends."""
 
     retry: Annotated[int, Field(ge=0, le=100)] = 0
-    backoff_policy: Backoff = Backoff.EXPONENTIAL
-    backoff_delay: str = "PT0.2S"
-    timeout: str = "PT30S"
+    backoff_policy: Backoff | None = None
+    backoff_delay: str | None = None
+    timeout: str | None = None
     dead_letter_sink: Destination | None = None
-    format: Literal["binary"] = "binary"
+    format: Form = Form.BINARY
+
+
+CLUSTER_DEFAULT = Delivery(retry=10, backoff_policy=Backoff.EXPONENTIAL, backoff_delay="PT0.2S")
+"""What a Broker without a block gets, as Knative is installed."""
 
 
 class BrokerSpec(Manifest):
     """`spec` of a Broker."""
 
-    delivery: Delivery = Delivery()
+    delivery: Delivery = CLUSTER_DEFAULT
 
 
 class BrokerManifest(Manifest):
@@ -116,3 +120,26 @@ class PingManifest(Manifest):
 
     metadata: Metadata
     spec: PingSpec
+
+
+class EventTypeAttribute(Manifest):
+    """One attribute of an EventType, as `v1beta3` lists them."""
+
+    name: str
+    value: str | None = None
+
+
+class EventTypeSpec(Manifest):
+    """`spec` of an EventType, whichever version."""
+
+    type: str | None = None
+    attributes: tuple[EventTypeAttribute, ...] = ()
+    broker: str | None = None
+    reference: Reference | None = None
+
+
+class EventTypeManifest(Manifest):
+    """eventing.knative.dev EventType."""
+
+    metadata: Metadata
+    spec: EventTypeSpec

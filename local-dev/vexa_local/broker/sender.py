@@ -1,37 +1,59 @@
 """Delivers one event to one URL, once, and tells what the answer was."""
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx
 
-from vexa_events.envelope import MAX_EVENT_BYTES, Event, encode_binary, parse_http
+from vexa_events.envelope import MAX_EVENT_BYTES, Event, encode_binary, encode_structured, parse_http
 from vexa_events.errors import InvalidMessage
-from vexa_local.broker.delivery import NO_ANSWER, NOT_AN_EVENT, Answer
+from vexa_local.broker.delivery import NO_ANSWER, NOT_AN_EVENT, Answer, Form
 
-MAX_DETAIL_BYTES = 1024
-"""As much of an answer as a dead letter carries."""
+MAX_DETAIL_BYTES = 768
+"""As much of an answer as a dead letter carries: 1,024 characters in base64."""
+UNSENDABLE = 400
+"""Stands for an event that cannot be spelled in the form that is asked for."""
+_ENCODE = {Form.BINARY: encode_binary, Form.STRUCTURED: encode_structured}
+_WANTS_REPLY = {"prefer": "reply"}
 
 
 class Sender:
-    """Posts events in binary mode."""
+    """Posts events; a failure to reach the receiver is an answer too."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         """`client` has no timeout of its own; each delivery brings one."""
         self._client = client
 
-    async def send(self, url: str, event: Event, *, timeout_s: float) -> Answer:
-        """Post the event; a failure to reach the subscriber is an answer too."""
-        headers, body = encode_binary(event)
-        request = self._client.build_request("POST", url, headers={**headers, "prefer": "reply"}, content=body)
+    async def ask(self, url: str, event: Event, *, timeout_s: float, form: Form = Form.BINARY) -> Answer:
+        """Post to a subscriber: a body in its answer is a reply, and must be an event."""
+        answered = await self._post(url, event, _WANTS_REPLY, timeout_s, form)
+        return answered if isinstance(answered, Answer) else _reply(*answered)
+
+    async def hand_over(self, url: str, event: Event, *, timeout_s: float, form: Form = Form.BINARY) -> Answer:
+        """Post to a sink, from which no reply is wanted: what it says beside its status counts for nothing."""
+        answered = await self._post(url, event, {}, timeout_s, form)
+        return answered if isinstance(answered, Answer) else Answer(status=answered[0].status_code)
+
+    async def _post(
+        self, url: str, event: Event, also: Mapping[str, str], timeout_s: float, form: Form
+    ) -> Answer | tuple[httpx.Response, bytes]:
+        """Return a 2xx with its body, or the failure."""
+        try:
+            headers, body = _ENCODE[form](event)
+        except InvalidMessage as exc:
+            return Answer(status=UNSENDABLE, body=str(exc).encode()[:MAX_DETAIL_BYTES])
+        request = self._client.build_request("POST", url, headers={**headers, **also}, content=body)
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._answer(request)
         except TimeoutError:
-            return Answer(status=NO_ANSWER, body=f"no answer within {timeout_s:g} s".encode())
+            return Answer(status=NO_ANSWER, body=f"dispatch error: no answer within {timeout_s:g} s".encode())
         except httpx.HTTPError as exc:
-            return Answer(status=NO_ANSWER, body=f"{type(exc).__name__}: {exc}".encode()[:MAX_DETAIL_BYTES])
+            return Answer(
+                status=NO_ANSWER, body=f"dispatch error: {type(exc).__name__}: {exc}".encode()[:MAX_DETAIL_BYTES]
+            )
 
-    async def _answer(self, request: httpx.Request) -> Answer:
+    async def _answer(self, request: httpx.Request) -> Answer | tuple[httpx.Response, bytes]:
         response = await self._client.send(request, stream=True)
         try:
             body = await _read_bounded(response)
@@ -39,12 +61,12 @@ class Sender:
             await response.aclose()
         if not response.is_success:
             return Answer(status=response.status_code, body=body[:MAX_DETAIL_BYTES])
-        if not body and "ce-type" not in response.headers:
-            return Answer(status=response.status_code)
-        return _reply(response, body)
+        return response, body
 
 
 def _reply(response: httpx.Response, body: bytes) -> Answer:
+    if not body and "ce-specversion" not in response.headers:
+        return Answer(status=response.status_code)
     try:
         return Answer(status=response.status_code, reply=parse_http(response.headers, body))
     except InvalidMessage:

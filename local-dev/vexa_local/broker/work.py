@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from dataclasses import dataclass
 import httpx
 
 from vexa_events.errors import Unavailable
+from vexa_local.broker.chronicle import Chronicle
+from vexa_local.broker.courier import Courier
 from vexa_local.broker.dispatcher import Dispatcher, Tally
-from vexa_local.broker.journal import Journal, open_valkey
+from vexa_local.broker.ingress import Ingress
+from vexa_local.broker.journal import Journal
 from vexa_local.broker.pinger import ping_forever
 from vexa_local.broker.resources import BrokerName, Resources, Trigger
 from vexa_local.broker.sender import Sender
+from vexa_local.broker.valkey import open_valkey
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +33,8 @@ class Deps:
 
     resources: Resources
     journals: Mapping[BrokerName, Journal]
+    ingresses: Mapping[BrokerName, Ingress]
+    chronicle: Chronicle
     sender: Sender
     tallies: Mapping[str, Tally]
     """By Trigger name."""
@@ -39,9 +46,13 @@ async def open_deps(resources: Resources, *, redis_url: str) -> AsyncIterator[De
     async with AsyncExitStack() as stack:
         valkey = await stack.enter_async_context(open_valkey(redis_url))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, trust_env=False))  # noqa: S113 - the sender bounds each delivery
+        chronicle = Chronicle(valkey)
+        journals = {broker: Journal(valkey, broker) for broker in resources.brokers}
         deps = Deps(
             resources=resources,
-            journals={broker: Journal(valkey, broker) for broker in resources.brokers},
+            journals=journals,
+            ingresses={broker: Ingress(journal, chronicle) for broker, journal in journals.items()},
+            chronicle=chronicle,
             sender=Sender(client),
             tallies={trigger.name: Tally() for trigger in resources.triggers},
         )
@@ -53,6 +64,7 @@ async def open_deps(resources: Resources, *, redis_url: str) -> AsyncIterator[De
 async def work(deps: Deps, *, trim_every_s: float = TRIM_EVERY_S) -> None:
     """Deliver, trim and ping until cancelled."""
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(deps.chronicle.write_forever())
         for trigger in deps.resources.triggers:
             tasks.create_task(_dispatch_forever(trigger, deps))
         for journal in deps.journals.values():
@@ -68,7 +80,7 @@ async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
     tally = deps.tallies[trigger.name]
     while True:
         try:
-            await Dispatcher(trigger, journal, deps.sender, tally).run()
+            await Dispatcher(trigger, journal, _courier(trigger, deps), tally).run()
         except* Unavailable:
             tally.note("restarted")
             logger.warning("delivery starts over", exc_info=True, extra={"trigger": trigger.name})
@@ -77,6 +89,17 @@ async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
             await journal.open_groups(names)
         except Unavailable:
             logger.warning("valkey does not answer", extra={"trigger": trigger.name})
+
+
+def _courier(trigger: Trigger, deps: Deps) -> Courier:
+    return Courier(
+        trigger,
+        deps.journals[trigger.broker],
+        ingress=deps.ingresses[trigger.broker],
+        sender=deps.sender,
+        chronicle=deps.chronicle,
+        now=time.time,
+    )
 
 
 async def _trim_forever(journal: Journal, every_s: float) -> None:

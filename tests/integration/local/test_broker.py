@@ -314,7 +314,7 @@ async def test_a_subscriber_that_hangs_counts_as_no_answer(
 
     await post(url, an_event())
 
-    assert (await the_dead_letter(valkey)).extensions["knativeerrorcode"] == "-1"
+    assert (await the_dead_letter(valkey)).extensions["knativeerrorcode"] == "500"
     assert len(subscriber.events) == 2
 
 

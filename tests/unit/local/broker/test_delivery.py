@@ -1,5 +1,7 @@
 """What answers mean and how long retries wait."""
 
+from dataclasses import replace
+
 import pytest
 
 from vexa_local.broker.delivery import LONGEST_WAIT_S, NO_ANSWER, NOT_AN_EVENT, Answer, Backoff, DeliveryPolicy
@@ -54,6 +56,14 @@ def test_exponential_waits_double_from_the_delay_on() -> None:
 def test_linear_waits_grow_by_the_delay_and_begin_with_none() -> None:
     """delay * n, with n counted from 0: the first retry is immediate."""
     assert [a_policy(Backoff.LINEAR).wait_s(retry) for retry in range(4)] == [0.0, 0.5, 1.0, 1.5]
+
+
+def test_without_policy_or_delay_nothing_waits() -> None:
+    """Knative computes a wait from both or from neither."""
+    policy = replace(a_policy(Backoff.LINEAR), backoff=None)
+    undelayed = replace(a_policy(Backoff.LINEAR), backoff_delay_s=None)
+
+    assert policy.wait_s(3) == undelayed.wait_s(3) == 0.0
 
 
 @pytest.mark.parametrize("backoff", list(Backoff))

@@ -14,7 +14,7 @@ EVENT = Event(
 
 
 def matches(*dialects: Mapping[str, object], legacy: Mapping[str, str] | None = None) -> bool:
-    return parse_filters(dialects, legacy).matches(attributes_of(EVENT))
+    return parse_filters(dialects, legacy).judge(attributes_of(EVENT)).passed
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,60 @@ def matches(*dialects: Mapping[str, object], legacy: Mapping[str, str] | None = 
 def test_exact_wants_every_named_attribute_as_given(wanted: Mapping[str, str], expected: bool) -> None:
     """Core attributes and extensions are matched alike."""
     assert matches({"exact": wanted}) is expected
+
+
+FAILED = {"exact": {"type": "vexa.bot.failed.v1"}}
+OTHER_TENANT = {"exact": {"tenant": "4"}}
+
+
+@pytest.mark.parametrize(
+    ("filter_", "expected"),
+    [
+        ({"prefix": {"type": "vexa.bot."}}, True),
+        ({"prefix": {"type": "vexa.bot.", "source": "/vexa"}}, True),
+        ({"prefix": {"type": "vexa.bot.", "source": "/other"}}, False),
+        ({"prefix": {"absent": "a"}}, False),
+        ({"suffix": {"type": ".v1"}}, True),
+        ({"suffix": {"type": ".v2"}}, False),
+        ({"suffix": {"absent": "a"}}, False),
+        ({"all": [FAILED, {"prefix": {"source": "/vexa"}}]}, True),
+        ({"all": [FAILED, OTHER_TENANT]}, False),
+        ({"any": [FAILED, OTHER_TENANT]}, True),
+        ({"any": [OTHER_TENANT, {"suffix": {"type": ".v2"}}]}, False),
+        ({"not": OTHER_TENANT}, True),
+        ({"not": FAILED}, False),
+        ({"not": {"any": [FAILED, OTHER_TENANT]}}, False),
+        ({"cesql": "type LIKE 'vexa.bot.%' AND EXISTS tenant"}, True),
+        ({"cesql": "type LIKE 'vexa.bot.%' AND tenant = 4"}, False),
+        ({"cesql": "absent = 'a'"}, False),
+        ({"cesql": "tenant"}, False),
+        ({"not": {"cesql": "absent = 'a'"}}, True),
+    ],
+)
+def test_every_dialect_of_knative_is_understood(filter_: Mapping[str, object], expected: bool) -> None:
+    """
+    exact, prefix, suffix, all, any, not and cesql, which nest; a missing attribute fails them all.
+
+    Source: knative/eventing pkg/eventfilter/subscriptionsapi.
+    """
+    assert matches(filter_) is expected
+
+
+def test_a_judgement_tells_what_stands_in_the_way() -> None:
+    """The console shows each filter's verdict, with what the event has instead."""
+    wanted = parse_filters(
+        [FAILED, {"any": [OTHER_TENANT, {"prefix": {"absent": "x"}}]}, {"cesql": "absent = 1"}], None
+    )
+
+    told = wanted.judge(attributes_of(EVENT))
+
+    first, second, third = told.parts
+    assert (told.passed, first.passed, first.text) == (False, True, "type = vexa.bot.failed.v1")
+    assert (second.text, [part.why for part in second.parts]) == (
+        "any of",
+        ["it is 3", "the event has no such attribute"],
+    )
+    assert (third.text, third.why) == ("absent = 1", "the event has no attribute absent")
 
 
 def test_several_filters_must_all_match() -> None:
@@ -63,8 +117,16 @@ def test_filters_override_the_legacy_filter() -> None:
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"cesql": "type LIKE 'vexa.%'"}, "'cesql' is not supported here"),
+        ({"regex": "vexa.*"}, "'regex' is not known; known: all, any, cesql, exact, not, prefix, suffix"),
+        ({"cesql": "type LIKE"}, "cesql: 'the end' stands where string is wanted"),
+        ({"cesql": ["type"]}, "must be an expression"),
         ({"exact": {}}, "must map"),
+        ({"prefix": {"type": 1}}, "prefix must hold non-empty strings"),
+        ({"suffix": "a"}, "suffix must map"),
+        ({"all": []}, "all must list at least one"),
+        ({"any": {"exact": {"a": "1"}}}, "any must list"),
+        ({"not": [{"exact": {"a": "1"}}]}, "exactly one dialect, got list"),
+        ({"not": {"all": [{"regex": "a"}]}}, "'regex' is not known"),
         ({"exact": {"type": ""}}, "non-empty"),
         ({"exact": {"a": "1"}, "prefix": {"b": "2"}}, "exactly one dialect"),
         ({}, "exactly one dialect"),

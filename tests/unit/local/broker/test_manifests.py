@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from vexa_events.errors import InvalidMessage
-from vexa_local.broker.delivery import Backoff
-from vexa_local.broker.manifests import Directory, load_resources
+from vexa_local.broker.delivery import Backoff, Form
+from vexa_local.broker.manifests import UNBOUNDED_S, Directory, load_resources
 from vexa_local.broker.resources import Resources, Trigger
 
 DIRECTORY = Directory(
@@ -25,6 +25,12 @@ apiVersion: eventing.knative.dev/v1
 kind: Trigger
 metadata: {name: collector-all, namespace: vexa}
 spec: {broker: default, subscriber: {ref: {kind: Service, name: collector}, uri: /events}}
+"""
+EVENT_TYPE = """
+apiVersion: eventing.knative.dev/v1beta2
+kind: EventType
+metadata: {name: a, namespace: vexa}
+spec: {type: vexa.a.v1, reference: {kind: Broker, name: default}}
 """
 PING = """
 apiVersion: sources.knative.dev/v1
@@ -60,8 +66,44 @@ def test_a_triggers_delivery_replaces_the_brokers_but_for_the_dead_letter_sink(t
     policy = the_trigger(tmp_path, "delivery: {backoffDelay: PT2S}").policy
 
     assert policy.retry == 0
-    assert policy.backoff_delay_s == 2.0
+    assert policy.wait_s(5) == 0.0
+    assert policy.timeout_s == UNBOUNDED_S
     assert policy.dead_letter_url == "http://127.0.0.1:8058/dead"
+
+
+def test_a_broker_without_delivery_has_the_clusters_default(tmp_path: Path) -> None:
+    """Ten retries from 0.2 s; a block of its own, however small, loses them all."""
+    bare = BROKER.partition("spec:")[0]
+    own = bare + "spec: {delivery: {timeout: PT9S}}\n"
+
+    default = load(tmp_path, bare, TRIGGER).triggers[0].policy
+    lost = load(tmp_path, own, TRIGGER).triggers[0].policy
+
+    assert (default.retry, default.backoff, default.backoff_delay_s) == (10, Backoff.EXPONENTIAL, 0.2)
+    assert (lost.retry, lost.backoff, lost.backoff_delay_s, lost.timeout_s) == (0, None, None, 9.0)
+
+
+def test_events_can_be_asked_for_in_structured_form(tmp_path: Path) -> None:
+    """`format: json` holds for every delivery of the Trigger; binary is the default."""
+    assert the_trigger(tmp_path, "delivery: {format: json}").policy.form is Form.STRUCTURED
+    assert the_trigger(tmp_path, "delivery: {retry: 1}").policy.form is Form.BINARY
+
+
+def test_event_types_are_read_in_every_version(tmp_path: Path) -> None:
+    """Older versions name the type beside the Broker, `v1beta3` among its attributes."""
+    oldest = EVENT_TYPE.replace("reference: {kind: Broker, name: default}", "broker: other").replace(
+        "v1beta2", "v1beta1"
+    )
+    newest = EVENT_TYPE.replace("type: vexa.a.v1", "attributes: [{name: type, value: vexa.b.v1, required: true}]")
+    resources = load(
+        tmp_path, BROKER, EVENT_TYPE, oldest.replace("v1beta2", "v1beta1"), newest.replace("v1beta2", "v1beta3")
+    )
+
+    assert [(str(one.broker), one.type) for one in resources.event_types] == [
+        ("vexa/default", "vexa.a.v1"),
+        ("vexa/other", "vexa.a.v1"),
+        ("vexa/default", "vexa.b.v1"),
+    ]
 
 
 def test_names_become_urls(tmp_path: Path) -> None:
@@ -104,8 +146,13 @@ def test_other_kinds_are_passed_over(tmp_path: Path) -> None:
     [
         (TRIGGER.replace("broker: default", "broker: other"), "Trigger collector-all: .*Broker vexa/other"),
         (TRIGGER.replace("name: collector}", "name: nobody}"), "'nobody' has no URL here; known: bots, collector"),
-        (TRIGGER.replace("broker: default", "filters: [{prefix: {type: a}}], broker: default"), "'prefix' is not supp"),
+        (TRIGGER.replace("broker: default", "filters: [{regex: {type: a}}], broker: default"), "'regex' is not known"),
         (TRIGGER.replace("broker: default", "delivery: {retries: 3}, broker: default"), "delivery.retries"),
+        (
+            TRIGGER.replace("broker: default", "delivery: {retryAfterMax: PT9S}, broker: default"),
+            "delivery.retryAfterMax",
+        ),
+        (EVENT_TYPE.replace("type: vexa.a.v1", "source: /a"), "EventType a: an EventType names a type"),
         (TRIGGER.replace("broker: default", "delivery: {timeout: 5s}, broker: default"), "'5s' is not an ISO"),
         (TRIGGER.replace("broker: default, ", ""), "spec.broker"),
         (PING.replace("spec: {", "spec: {schedule: '@whenever', "), "PingSource tick: schedule"),
