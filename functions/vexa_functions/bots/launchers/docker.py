@@ -159,7 +159,7 @@ class DockerLauncher:
 
 
 def _create_arguments(shape: ContainerShape, bot: NewBot) -> dict[str, Any]:
-    on_host_network = shape.network == "host"
+    has_own_network = shape.network != "host" and not (shape.network or "").startswith("container:")
     recordings = str(shape.replay_dir) if shape.replay_dir else None
     return {
         "name": f"vexa-bot-{bot.session_uid}",
@@ -170,7 +170,7 @@ def _create_arguments(shape: ContainerShape, bot: NewBot) -> dict[str, Any]:
             DEPLOYMENT_LABEL: shape.deployment,
         },
         "network_mode": shape.network,
-        "extra_hosts": {} if on_host_network else {"host.docker.internal": "host-gateway"},
+        "extra_hosts": {"host.docker.internal": "host-gateway"} if has_own_network else {},
         "mem_limit": f"{shape.memory_mb}m",
         "memswap_limit": f"{shape.memory_mb}m",
         "nano_cpus": round(shape.cpus * 1e9),
