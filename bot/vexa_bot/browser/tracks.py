@@ -6,6 +6,7 @@ module lays its clock onto the session's, notices where samples are missing,
 and carries streams over to the page that replaces a lost one.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,14 +16,19 @@ from vexa_bot.capture import AudioHeard, AudioMissed, Fact, StreamEnded, StreamF
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.identity import MissingReason, StreamKind
 
-DRIFT_MS = 1_000
-"""So far may a context fall behind, since what it renders late is only placed early; past this it becomes a hole."""
+DRIFT_MS = 100
+"""So far may a context's clock fall behind the wall before it is moved on."""
 DRIFT_CHUNKS = 10
 """So many chunks in a row must agree on it, since one may just have been late."""
+LAG_MS = 1_000
+"""
+So far may a stream lag behind its clock without a hole. A page that stumbles plays on where it stopped, so nothing is
+lost by then: the stream catches up with silence in the next pause, instead of tearing a word.
+"""
+QUIET = 300
+"""The loudest int16 sample of a pause."""
 SILENT_AFTER_MS = 5_000
 """A track from which nothing comes for this long is not captured any more."""
-GLITCH_MS = 100
-"""A hole no longer than this is filled with silence: the audio thread stumbled, and no word is that short."""
 SLACK_MS = 1_000
 """What may still be under way while a hole grows."""
 
@@ -147,19 +153,24 @@ class Tracks:
 
 
 def _continue(stream: _Stream, position_ms: int, samples: bytes, *, is_sound: bool) -> Iterator[Fact]:
-    until_ms = position_ms + len(samples) // BYTES_PER_MS
+    lag_ms = position_ms - stream.end_ms
     stream.is_deaf = stream.is_deaf and not is_sound
     if stream.is_deaf:
-        yield from _miss(stream, until_ms, MissingReason.CAPTURE_SILENT)
+        yield from _miss(stream, position_ms + len(samples) // BYTES_PER_MS, MissingReason.CAPTURE_SILENT)
         return
-    if 0 < position_ms - stream.end_ms <= GLITCH_MS:
-        samples = bytes((position_ms - stream.end_ms) * BYTES_PER_MS) + samples
-        position_ms = stream.end_ms
-    yield from _miss(stream, position_ms, MissingReason.CAPTURE_SILENT)
-    fresh = samples[max(0, stream.end_ms - position_ms) * BYTES_PER_MS :]
+    if lag_ms > LAG_MS:
+        yield from _miss(stream, position_ms, MissingReason.CAPTURE_SILENT)
+    elif lag_ms > 0 and _is_pause(samples):
+        samples = bytes(lag_ms * BYTES_PER_MS) + samples
+    fresh = samples[max(0, -lag_ms) * BYTES_PER_MS :]
     if fresh:
         yield AudioHeard(key=stream.key, from_ms=stream.end_ms, samples=fresh)
-        stream.end_ms = until_ms
+        stream.end_ms += len(fresh) // BYTES_PER_MS
+
+
+def _is_pause(samples: bytes) -> bool:
+    values = array("h", samples)
+    return not values or (max(values) <= QUIET and min(values) >= -QUIET)
 
 
 def _miss(stream: _Stream, until_ms: int, reason: MissingReason) -> Iterator[Fact]:

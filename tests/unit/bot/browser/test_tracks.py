@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from vexa_bot.browser.page_messages import SAMPLES_PER_MS, AudioChunk
-from vexa_bot.browser.tracks import DRIFT_CHUNKS, DRIFT_MS, GLITCH_MS, SILENT_AFTER_MS, SLACK_MS, Tracks
+from vexa_bot.browser.tracks import DRIFT_CHUNKS, LAG_MS, SILENT_AFTER_MS, SLACK_MS, Tracks
 from vexa_bot.capture import AudioHeard, AudioMissed, Fact, StreamEnded, StreamFound
 from vexa_events.identity import MissingReason, StreamKind
 
@@ -84,25 +84,30 @@ def test_two_tracks_of_one_page_are_two_streams_on_one_clock(tracks: Tracks) -> 
 
 
 def test_samples_that_are_left_out_are_a_hole_that_says_so(tracks: Tracks) -> None:
-    """The page told of no sound for 600 ms."""
-    facts = _hear(tracks, [_chunk(0), _chunk(800)])
+    """The page told of no sound for more than a second."""
+    facts = _hear(tracks, [_chunk(0), _chunk(201 + LAG_MS)])
 
-    assert facts[-2] == AudioMissed(key="track-1", until_ms=800, reason=MissingReason.CAPTURE_SILENT)
+    assert facts[-2:] == [
+        AudioMissed(key="track-1", until_ms=201 + LAG_MS, reason=MissingReason.CAPTURE_SILENT),
+        AudioHeard(key="track-1", from_ms=201 + LAG_MS, samples=TONE * 200),
+    ]
 
 
-def test_a_glitch_of_the_audio_thread_is_filled_with_silence(tracks: Tracks) -> None:
-    """Up to a length that no word has, so that the text around it is not torn; nothing moves over it."""
-    facts = _hear(tracks, [_chunk(0), _chunk(200 + GLITCH_MS), _chunk(400 + 2 * GLITCH_MS + 1)])
+def test_a_page_that_stumbles_catches_up_in_the_next_pause(tracks: Tracks) -> None:
+    """It plays on where it stopped, so no word is torn; afterwards all lies where the clock says."""
+    facts = _hear(tracks, [_chunk(0), _chunk(500), _chunk(800, sound=SILENCE), _chunk(1_000)])
 
-    assert facts[2] == AudioHeard(key="track-1", from_ms=200, samples=SILENCE * GLITCH_MS + TONE * 200)
-    assert [fact for fact in facts if isinstance(fact, AudioMissed)] == [
-        AudioMissed(key="track-1", until_ms=401 + 2 * GLITCH_MS, reason=MissingReason.CAPTURE_SILENT)
+    assert facts[1:] == [
+        AudioHeard(key="track-1", from_ms=0, samples=TONE * 200),
+        AudioHeard(key="track-1", from_ms=200, samples=TONE * 200),
+        AudioHeard(key="track-1", from_ms=400, samples=SILENCE * 600),
+        AudioHeard(key="track-1", from_ms=1_000, samples=TONE * 200),
     ]
 
 
 def test_a_context_that_stood_still_loses_that_time(tracks: Tracks) -> None:
     """It counts on as if nothing had been, but the clock on the wall has moved."""
-    lost_ms = DRIFT_MS + 500
+    lost_ms = LAG_MS + 500
     before = [_chunk(200 * number) for number in range(5)]
     after = [_chunk(200 * number, late_ms=lost_ms) for number in range(5, 5 + DRIFT_CHUNKS + 1)]
 
