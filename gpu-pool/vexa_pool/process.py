@@ -6,8 +6,8 @@ import signal
 from collections.abc import Mapping
 
 from vexa_events.errors import VexaError
+from vexa_events.logs import configure_logging
 from vexa_pool.app import load_model, open_worker, silero_detectors
-from vexa_pool.logs import configure_logging
 from vexa_pool.settings import PoolSettings
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,6 @@ def run(env: Mapping[str, str]) -> int:
     except VexaError as exc:
         logger.error("worker cannot start", extra={"error": str(exc)})  # noqa: TRY400 - the message says it all
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, quiet=("httpx", "httpcore", "websockets"))
     asyncio.run(serve(settings))
     return 0

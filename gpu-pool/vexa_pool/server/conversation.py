@@ -10,6 +10,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from vexa_events.errors import InvalidMessage, Overloaded, Unavailable, VexaError
+from vexa_events.logs import context
 from vexa_events.stream import (
     SAMPLE_RATE_HZ,
     AudioFrame,
@@ -24,7 +25,6 @@ from vexa_events.stream import (
     server_warning,
 )
 from vexa_pool.engine.model import Detector
-from vexa_pool.logs import about
 from vexa_pool.server.audience import StreamAudience
 from vexa_pool.server.bound_stream import BoundStream, check_binding
 from vexa_pool.server.client_outbox import ClientOutbox
@@ -91,7 +91,7 @@ class Conversation:
         hello = parse_hello(first)
         self._uid = hello.uid
         if hello.binding is not None:
-            about.set({"stream_uid": hello.binding.stream_uid, "session_uid": hello.binding.session_uid})
+            context.set({"stream_uid": hello.binding.stream_uid, "session_uid": hello.binding.session_uid})
         return hello
 
     async def _refuse(self, fault: VexaError) -> None:
