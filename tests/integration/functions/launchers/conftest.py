@@ -25,6 +25,8 @@ import pytest
 from lightkube import KubeConfig
 from lightkube.config.models import Cluster, User
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -163,6 +165,8 @@ class ClusterTwin:
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, PodTwin] = field(default_factory=dict)
     refuses_secrets: bool = False
+    used: set[tuple[str, str]] = field(default_factory=set)
+    """Resource and verb of every request."""
 
     def launcher(self, image: str = "vexa-bot") -> KubernetesLauncher:
         """Open a launcher as the bots function's own service account would."""
@@ -174,6 +178,7 @@ class ClusterTwin:
         return [pod for pod in self.pods.values() if pod.is_running]
 
     def app(self) -> Starlette:
+        """Serve what launching needs, and note what of it is used."""
         jobs, core = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs", f"/api/v1/namespaces/{NAMESPACE}"
         return Starlette(
             routes=[
@@ -185,8 +190,15 @@ class ClusterTwin:
                 Route(core + "/secrets", self.create_secret, methods=["POST"]),
                 Route(core + "/pods", self.list_pods, methods=["GET"]),
                 Route(core + "/pods/{name}", self.delete_pod, methods=["DELETE"]),
-            ]
+            ],
+            middleware=[Middleware(BaseHTTPMiddleware, dispatch=self._note)],
         )
+
+    async def _note(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        resource, *name = request.url.path.partition(f"/{NAMESPACE}/")[2].split("/")
+        verb = {"POST": "create", "GET": "get" if name else "list"}.get(request.method, request.method.lower())
+        self.used.add((resource, verb))
+        return await call_next(request)
 
     async def create_job(self, request: Request) -> Response:
         job = await _checked(request)

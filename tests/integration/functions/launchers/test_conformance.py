@@ -1,9 +1,12 @@
 """What every launcher promises, whatever it runs bots on."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from vexa_events.errors import Unavailable
 from vexa_functions.bots.launchers.docker import ContainerShape, DockerLauncher
@@ -11,6 +14,7 @@ from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher
 from vexa_functions.bots.launchers.launcher import Exited, Launcher, NewBot, Observation, Running, Starting, Unknown
 from vexa_functions.bots.launchers.process import ProcessLauncher
 
+KNATIVE = Path(__file__).resolve().parents[4] / "knative"
 SLEEP = "import time; time.sleep(60)"
 OBEY = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); " + SLEEP
 IGNORE = "import signal; signal.signal(15, signal.SIG_IGN); " + SLEEP
@@ -215,6 +219,25 @@ async def test_a_job_without_its_secret_is_taken_back(cluster: Any) -> None:
 
     assert (cluster.jobs, cluster.pods) == ({}, {})
     await launcher.aclose()
+
+
+async def test_the_role_in_the_manifests_allows_what_is_used_and_no_more(cluster: Any) -> None:
+    """A launcher that needs another right would fail in a cluster only; one it does not need is a risk."""
+    documents = list(yaml.safe_load_all((KNATIVE / "bot-jobs.yaml").read_text()))
+    launcher: KubernetesLauncher = cluster.launcher()
+
+    reference = await launcher.launch(a_bot(IGNORE))
+    await running(launcher, reference)
+    await launcher.found()
+    await launcher.kill(reference)
+    await launcher.remove(reference)
+    await launcher.aclose()
+
+    (role,) = (document for document in documents if document["kind"] == "Role")
+    granted = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
+    assert granted == cluster.used
+    for document in documents:
+        kubernetes_validate.validate(document, "1.33", strict=True)
 
 
 async def test_a_cluster_that_is_not_there_is_named(cluster: Any, unused_tcp_port: int) -> None:
