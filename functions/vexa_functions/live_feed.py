@@ -1,5 +1,6 @@
 """The functions' side of Valkey: the live feed, and the marks that acknowledge streams."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,31 +42,24 @@ class LiveFeed:
     async def publish(self, message: LiveMessage) -> None:
         """Append to the meeting's feed."""
         key = feed_key(message.meeting_id)
-        try:
-            async with self._client.pipeline(transaction=False) as pipe:
-                entry = {FIELD: message.model_dump_json(exclude_none=True)}
-                pipe.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
-                pipe.expire(key, LIFETIME_S)
-                await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+        async with _answering(), self._client.pipeline(transaction=False) as pipe:
+            entry = {FIELD: message.model_dump_json(exclude_none=True)}
+            pipe.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
+            pipe.expire(key, LIFETIME_S)
+            await pipe.execute()
 
     async def acknowledge(self, stream_uid: str, mark: StoredMark) -> None:
         """Raise a stream's mark; a lower one than it holds changes nothing."""
         key = stored_key(stream_uid)
-        try:
+        async with _answering():
             await self._client.eval(
                 RAISE_MARK, 1, key, mark.epoch, mark.until_s, mark.model_dump_json(), MARK_LIFETIME_S
             )
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
 
     async def forget(self, meeting_id: int) -> None:
         """Drop a meeting's feed."""
-        try:
+        async with _answering():
             await self._client.delete(feed_key(meeting_id))
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
 
 
 class LiveReader:
@@ -76,18 +70,14 @@ class LiveReader:
 
     async def newest(self, meeting_id: int) -> str:
         """Return the position behind the newest entry of a feed."""
-        try:
+        async with _answering():
             entries: Any = await self._client.xrevrange(feed_key(meeting_id), count=1)
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         return str(entries[0][0]) if entries else "0-0"
 
     async def has(self, meeting_id: int, position: str) -> bool:
         """Tell whether the feed still holds exactly this entry: then it holds every later one as well."""
-        try:
+        async with _answering():
             entries: Any = await self._client.xrange(feed_key(meeting_id), position, position, count=1)
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         return bool(entries)
 
     async def read(self, position_by_meeting: Mapping[int, str]) -> list[tuple[int, str, LiveMessage | None]]:
@@ -98,10 +88,8 @@ class LiveReader:
         """
         meeting_by_key = {feed_key(meeting): meeting for meeting in position_by_meeting}
         positions: Any = {key: position_by_meeting[meeting] for key, meeting in meeting_by_key.items()}
-        try:
+        async with _answering():
             answer: Any = await self._client.xread(positions, count=READ_COUNT, block=READ_BLOCK_MS)
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         feeds = answer.items() if isinstance(answer, dict) else answer or []
         return [
             (meeting_by_key[key], entry_id, _message(fields)) for key, entries in feeds for entry_id, fields in entries
@@ -110,14 +98,29 @@ class LiveReader:
 
 @asynccontextmanager
 async def open_valkey(url: str) -> AsyncIterator["redis.Redis"]:
-    """Lend a client that connects on first use and gives up after TIMEOUT_S."""
+    """
+    Lend a client that connects on first use.
+
+    It has no timeout of its own: the library's would swallow a cancellation
+    that comes at the wrong moment. Every use sits under one of ours.
+    """
     client: redis.Redis = redis.Redis.from_url(
-        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+        url, socket_timeout=None, socket_connect_timeout=TIMEOUT_S, decode_responses=True
     )
     try:
         yield client
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """Bound one conversation with Valkey and translate its failures."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise Unavailable(f"valkey: {type(exc).__name__}") from exc
 
 
 def _message(fields: Mapping[str, str]) -> LiveMessage | None:

@@ -7,6 +7,7 @@ requests at the same moment may both see the last slot; the bot that finds the
 worker full keeps its audio and tries again, so nothing is lost by it.
 """
 
+import asyncio
 from typing import Any, Protocol
 
 import redis.asyncio as redis
@@ -17,6 +18,7 @@ from vexa_events.errors import Overloaded, Unavailable
 from vexa_events.live import WORKER_PREFIX, WorkerSlots
 from vexa_functions.store.tables import Store
 
+TIMEOUT_S = 5.0
 SCAN_COUNT = 2_000
 ARRIVING_WITHIN_S = 120.0
 """A bot that has not begun to stream for longer than this waits for people, not for a slot."""
@@ -57,8 +59,9 @@ class PoolAdmission:
 
     async def _workers(self) -> list[WorkerSlots]:
         try:
-            keys = [key async for key in self._client.scan_iter(match=f"{WORKER_PREFIX}*", count=SCAN_COUNT)]
-            values: list[Any] = await self._client.mget(keys) if keys else []
+            async with asyncio.timeout(TIMEOUT_S):
+                keys = [key async for key in self._client.scan_iter(match=f"{WORKER_PREFIX}*", count=SCAN_COUNT)]
+                values: list[Any] = await self._client.mget(keys) if keys else []
         except (RedisError, OSError, TimeoutError) as exc:
             raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         return [worker for value in values if value is not None and (worker := _parsed(value)) is not None]

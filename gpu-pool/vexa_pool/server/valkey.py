@@ -18,8 +18,8 @@ TIMEOUT_S = 2.0
 
 
 def open_valkey(url: str) -> redis.Redis:
-    """Open a client; it connects on first use."""
-    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    """Open a client without a timeout of its own: it would swallow cancellations. Every use sits under one of ours."""
+    return redis.Redis.from_url(url, decode_responses=True, socket_timeout=None, socket_connect_timeout=TIMEOUT_S)
 
 
 class Acknowledgements:
