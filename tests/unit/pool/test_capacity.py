@@ -1,0 +1,51 @@
+"""The search for the most streams that a server carries."""
+
+import pytest
+
+from vexa_pool.loadtest.figures import Bounds, Figures
+from vexa_pool.loadtest.process_watch import Cost
+from vexa_pool.loadtest.runs import find_capacity
+
+COST = Cost(server_cores=None, tester_cores=0.0, other_cores=0.0, rss_mb=None)
+
+
+def figures(streams: int, p95_s: float, *, faults: tuple[str, ...] = ()) -> Figures:
+    return Figures(
+        server="s",
+        streams=streams,
+        words=1,
+        partial_p50_s=0.0,
+        partial_p95_s=p95_s,
+        partial_p99_s=p95_s,
+        worst_stream_p95_s=p95_s,
+        commit_p50_s=0.0,
+        commit_p95_s=0.0,
+        word_error_rate=0.0,
+        flicker=0.0,
+        missed=0.0,
+        updates_per_s=0.0,
+        faults=faults,
+        shed=0,
+        cost=COST,
+    )
+
+
+@pytest.mark.parametrize(("most", "found"), [(0, 0), (1, 1), (3, 3), (11, 11), (40, range(38, 41))])
+async def test_the_largest_number_within_the_bound_is_found(most: int, found: int | range) -> None:
+    """Exactly where it is small, and to a sixteenth where it is large."""
+
+    async def run(streams: int) -> Figures:
+        return figures(streams, 1.0 if streams <= most else 9.0)
+
+    capacity, seen = await find_capacity(run, p95_s=3.0)
+
+    assert capacity == found if isinstance(found, int) else capacity in found
+    assert len(seen) < 15
+
+
+def test_a_broken_bound_is_named() -> None:
+    """With its figure and its limit; a stream that failed breaks every bound."""
+    broken = Bounds(partial_p95_s=2.0).broken_by(figures(8, 2.5, faults=("closed",)))
+
+    assert len(broken) == 2
+    assert "2.500, over 2, at 8 streams" in broken[0]
