@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +23,32 @@ _TEMPLATE = "migrated"
 _TIMEOUT_S = 30.0
 _DOCKER_TIMEOUT_S = 300.0
 _numbers = itertools.count(1)
+
+
+class Databases:
+    """Databases with the migrated schema, each made while the test before it runs."""
+
+    def __init__(self, server: PostgresServer, template: str) -> None:
+        self._server = server
+        self._template = template
+        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._next = self._worker.submit(self._make)
+
+    def take(self) -> str:
+        """Return the name of a database that nobody has used."""
+        name, self._next = self._next.result(timeout=_TIMEOUT_S), self._worker.submit(self._make)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Drop a database, some time."""
+        self._worker.submit(_drop, self._server, name)
+
+    def close(self) -> None:
+        """Wait until all is made and dropped."""
+        self._worker.shutdown()
+
+    def _make(self) -> str:
+        return _create(self._server, template=self._template)
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +77,28 @@ def migrated_template(postgres_server: PostgresServer) -> str:
     return _TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer, migrated_template: str) -> Iterator[Databases]:
+    """Where tests get their databases."""
+    made = Databases(postgres_server, migrated_template)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer, databases: Databases) -> Iterator[str]:
     """The address of a migrated database that only this test uses."""
-    yield from _database(postgres_server, template=migrated_template)
+    name = databases.take()
+    yield postgres_server.url_of(name)
+    databases.give_back(name)
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of a database without any table, for tests of the migrations."""
-    yield from _database(postgres_server, template="template0")
+    name = _create(postgres_server, template="template0")
+    yield postgres_server.url_of(name)
+    _drop(postgres_server, name)
 
 
 @pytest.fixture(scope="session")
@@ -102,10 +141,13 @@ def _answers(*command: str) -> bool:
         return False
 
 
-def _database(server: PostgresServer, *, template: str) -> Iterator[str]:
+def _create(server: PostgresServer, *, template: str) -> str:
     name = f"test_{next(_numbers)}"
-    _sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield server.url_of(name)
+    _sql(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    return name
+
+
+def _drop(server: PostgresServer, name: str) -> None:
     _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
