@@ -8,8 +8,8 @@ from random import Random
 LONGEST_PAUSE_S = 20.0
 LONGEST_TROUBLE_S = 12.0
 FEWEST, MOST = 4, 9
-BEGIN_S = 3.0
-"""Bots have joined by then."""
+BEGIN_S = 0.5
+"""Bots are still on their way into their meetings."""
 BOT = "bot"
 """Any one of the bots that live at that moment."""
 PROCESSES = ("worker-1", "worker-2", "gateway", "bots", "collector", "broker", "valkey", "postgres")
