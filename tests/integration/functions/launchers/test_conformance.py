@@ -1,6 +1,7 @@
 """What every launcher promises, whatever it runs bots on."""
 
 import asyncio
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +133,17 @@ async def test_a_missing_image_is_named(docker_runtime: Any) -> None:
 
 async def test_a_container_that_does_not_start_is_removed(bot_image: str) -> None:
     """A network that does not exist shows only when the container starts."""
-    shape = ContainerShape(image=bot_image, network="no-such-network", deployment="broken", memory_mb=256, cpus=1.0)
+    name = f"broken-{uuid.uuid4().hex}"
+    shape = ContainerShape(image=bot_image, network="no-such-network", deployment=name, memory_mb=256, cpus=1.0)
     launcher = DockerLauncher(shape, {})
 
     with pytest.raises(Unavailable, match="no-such-network"):
-        await launcher.launch(a_bot(SLEEP))
+        await launcher.launch(a_bot(SLEEP, session_uid=name))
+    left = await launcher.found()
+    for bot in left:
+        await launcher.remove(bot.reference)
 
-    assert await launcher.found() == []
+    assert left == []
     await launcher.aclose()
 
 
