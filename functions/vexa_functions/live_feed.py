@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.asyncio as redis
 from pydantic import ValidationError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from vexa_events.errors import Unavailable
 from vexa_events.live import FIELD, LIFETIME_S, MAX_ENTRIES, LiveMessage, StoredMark, feed_key, stored_key
@@ -79,6 +79,16 @@ class LiveReader:
         async with _answering():
             entries: Any = await self._client.xrange(feed_key(meeting_id), position, position, count=1)
         return bool(entries)
+
+    async def is_whole(self, meeting_id: int) -> bool:
+        """Tell whether the feed still holds every entry that it was ever given."""
+        try:
+            info: Any = await self._client.xinfo_stream(feed_key(meeting_id))
+        except ResponseError:
+            return False
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+        return bool(info["entries-added"] == info["length"])
 
     async def read(self, position_by_meeting: Mapping[int, str]) -> list[tuple[int, str, LiveMessage | None]]:
         """

@@ -20,13 +20,15 @@ import redis.asyncio as redis
 import websockets
 
 from vexa_events.callbacks import Attribution
-from vexa_events.identity import MeetingId, StreamKind, Task, segment_id
+from vexa_events.identity import MeetingId, StreamKind, Task, UserId, segment_id
 from vexa_events.lifecycle import StreamAttributed
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment, feed_key
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted
 from vexa_functions import gateway
 from vexa_functions.collector.ingest import Ingest
-from vexa_functions.live_feed import LiveFeed
+from vexa_functions.gateway.live.feed import Feed
+from vexa_functions.gateway.live.wire import MeetingRef
+from vexa_functions.live_feed import LiveFeed, LiveReader
 from vexa_functions.store.tables import Store
 from vexa_local.ports import free_port
 
@@ -227,6 +229,27 @@ async def test_ids_rise_and_only_what_is_new_is_sent_again(talk: Talk, url: str,
     assert [segment["text"] for segment in resumed.segments.values()] == ["word 3", "word 4"]
     ids = [tuple(map(int, each.split("-"))) for each in watcher.ids + resumed.ids]
     assert ids == sorted(ids)
+
+
+async def test_a_connected_watcher_that_trimming_overtakes_is_sent_what_is_stored(
+    talk: Talk, valkey: "redis.Redis", api_key: str
+) -> None:
+    """Entries that are trimmed before they are read leave no hole, and nothing says they did but the text itself."""
+    stream = f"{talk.session_uid}.0"
+    feed, watcher = Feed(talk.store, LiveReader(valkey), UserId(talk.user_id)), Watcher()
+    await talk.commit(stream, "read")
+    await feed.follow(MeetingRef(platform="replay", native_id="standup"), since="0-0")
+    for message in await feed.next():
+        watcher.take(message)
+    for word in ("trimmed", "kept"):
+        await talk.commit(stream, word)
+    await valkey.xtrim(feed_key(talk.meeting_id), maxlen=1, approximate=False)
+
+    for _ in range(2):
+        for message in await feed.next():
+            watcher.take(message)
+
+    assert watcher.text == await talk.stored()
 
 
 async def test_a_long_transcript_is_resent_in_pages_after_its_feed_is_lost(talk: Talk, url: str, api_key: str) -> None:
@@ -453,7 +476,7 @@ async def read_socket(url: str, key: str, talk: Talk, watcher: Watcher, *, enoug
         await hear(socket)
         with suppress(TimeoutError):
             while True:
-                message = await hear(socket, within_s=1.5)
+                message = await hear(socket, within_s=3.0)
                 watcher.take(message)
                 if enough(message):
                     break

@@ -2,9 +2,10 @@
 What one watcher is to be sent, whatever carries it.
 
 A meeting's entries in Valkey are bounded and may be trimmed or lost. A watcher
-that resumes behind an entry which is still there is sent all later ones; any
-other is first sent what Postgres holds, from a position that was taken before
-Postgres was read, so that nothing falls between the two.
+that resumes behind an entry which is still there is sent all later ones. Any
+other, and one that the trimming overtakes while it reads, is first sent what
+Postgres holds, from a position that was taken before Postgres was read, so
+that nothing falls between the two.
 """
 
 from collections.abc import Callable
@@ -97,14 +98,24 @@ class Feed:
         """Spell the entries behind the positions; what was subscribed anew meanwhile starts from its own."""
         messages: list[Json] = []
         positions = {meeting_id: watched.position for meeting_id, watched in asked_for.items()}
-        for meeting_id, position, message in await self._reader.read(positions):
+        entries = await self._reader.read(positions)
+        for meeting_id in {meeting_id for meeting_id, _, _ in entries}:
+            await self._notice_gap(asked_for[meeting_id])
+        for meeting_id, position, message in entries:
             watched = asked_for[meeting_id]
-            if self._watched.get(meeting_id) is not watched:
+            if watched.is_behind or self._watched.get(meeting_id) is not watched:
                 continue
             watched.position = position
             if message is not None:
                 messages.append(entry_message(position, watched.spelled, await watched.speakers.name(message)))
         return messages
+
+    async def _notice_gap(self, watched: _Watched) -> None:
+        """Catch up from Postgres where the feed was trimmed as far as the position: what came next may be gone."""
+        meeting_id, position = watched.meeting.id, watched.position
+        is_first = position == FROM_THE_START
+        if not await (self._reader.is_whole(meeting_id) if is_first else self._reader.has(meeting_id, position)):
+            watched.since, watched.after, watched.is_behind = watched.position, None, True
 
     async def _catch_up(self, watched: _Watched) -> list[Json]:
         """Spell the next page of what is stored; the first is preceded by the meeting's status."""
