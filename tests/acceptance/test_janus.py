@@ -302,11 +302,16 @@ def test_a_destroyed_room_ends_the_meeting(fates: Mapping[int, Attended]) -> Non
 
 
 def test_a_killed_bot_is_found_out_and_its_tail_is_explained(fates: Mapping[int, Attended]) -> None:
-    """What nobody stored is shown as lost with the bot, and as nothing else."""
+    """What nobody stored until then is shown as lost with the bot, and as nothing else."""
     read = fates[KILLED].read
+    ledger = read["coverage"]
 
     assert (read["status"], read["data"]["reason"]) == ("failed", "bot_lost")
-    assert {hole["reason"] for hole in read["coverage"]["missing"]} <= {"bot_lost"}
+    (stream,) = ledger["streams"]
+    tail = [hole["reason"] for hole in ledger["missing"] if hole["end"] > stream["stored_until"]]
+    assert set(tail) <= {"bot_lost"}
+    assert bool(tail) == (stream["stored_until"] < stream["captured_until"])
+    assert ledger["pending_s"] == 0.0
     assert {segment["speaker"] for segment in read["segments"]} == {"Nina"}
 
 
