@@ -13,9 +13,8 @@ from vexa_events.errors import Unavailable
 from vexa_functions.auth.identity import HEADER as IDENTITY_HEADER
 from vexa_functions.auth.identity import IdentitySigner, Principal
 from vexa_functions.gateway.access import KEY_HEADER, Access
-from vexa_functions.gateway.http_answer import Answer
 from vexa_functions.gateway.table import Passage, Table
-from vexa_functions.gateway.upstream import Upstream
+from vexa_functions.gateway.upstream import Answer, Upstream
 from vexa_functions.hosting.door import read_body
 from vexa_functions.hosting.operations import Caller
 from vexa_functions.hosting.outermost import HEADER as REQUEST_ID_HEADER
