@@ -80,9 +80,8 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             unacknowledged=lambda: storing.publications.unacknowledged if storing else 0,
             lags_s=scheduler.lags_s,
         )
-        port = await stack.enter_async_context(
-            Listener(services, ping_every_s=settings.ping_every_s).listen(settings.host, settings.port)
-        )
+        listener = Listener(services, ping_every_s=settings.ping_every_s, drain_s=settings.drain_s)
+        port = await stack.enter_async_context(listener.listen(settings.host, settings.port))
         if storing is not None:
             await stack.enter_async_context(_load(settings, storing, services.slots, port).announced())
         logger.info(

@@ -29,6 +29,8 @@ class PoolSettings(BaseModel):
     """A bot whose connection broke has this long to come back; then what was heard of it is committed."""
     max_lag_s: float = Field(900.0, alias="MAX_LAG_S", ge=1.0, le=1_800.0)
     """A stream further behind its speaker loses its oldest audio. Bots keep 30 minutes: the rest is for an outage."""
+    drain_s: float = Field(0.0, alias="POOL_DRAIN_S", ge=0.0, le=86_400.0)
+    """How long a stopping worker lets its streams go on; without it they go elsewhere at once, and lose nothing."""
     ping_every_s: float = Field(20.0, alias="POOL_PING_EVERY_S", gt=0.0, le=600.0)
     """How often each client is shown that the worker lives, however busy it is."""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")

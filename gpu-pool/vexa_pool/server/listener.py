@@ -1,5 +1,7 @@
 """The worker's port: WebSockets for streams, and four HTTP paths for whoever looks after it."""
 
+import asyncio
+import contextlib
 import http
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +11,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from vexa_events.stream import MAX_FRAME_BYTES
+from vexa_pool.server.admission import is_refused_at_handshake
 from vexa_pool.server.conversation import Conversation
 from vexa_pool.server.metrics import CONTENT_TYPE
 from vexa_pool.server.services import Services
@@ -23,8 +26,9 @@ FRAMES_AHEAD = 4
 class Listener:
     """Accepts connections; each gets a Conversation."""
 
-    def __init__(self, services: Services, *, ping_every_s: float) -> None:
+    def __init__(self, services: Services, *, ping_every_s: float, drain_s: float) -> None:
         self._services = services
+        self._drain_s = drain_s
         self._ping_every_s = ping_every_s
         self._is_draining = False
 
@@ -50,7 +54,11 @@ class Listener:
             await self._drain(server)
 
     async def _drain(self, server: Server) -> None:
+        """Take nobody new; give streams some time to end by themselves; then send them elsewhere."""
         self._is_draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_s):
+                await self._services.slots.emptied()
         server.close(code=CLOSE_SERVICE_RESTART, reason="the worker is going away")
         await server.wait_closed()
 
@@ -58,9 +66,9 @@ class Listener:
         await Conversation(connection, self._services).run()
 
     def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer plain HTTP; None lets a WebSocket through, on whatever path."""
+        """Answer plain HTTP, and handshakes that are refused; None lets a WebSocket through, on whatever path."""
         if "upgrade" in request.headers:
-            return None
+            return self._admission(connection, request)
         match request.path.partition("?")[0]:
             case "/healthz":
                 return connection.respond(http.HTTPStatus.OK, "ok\n")
@@ -70,6 +78,13 @@ class Listener:
                 return self._exposition()
             case _:
                 return connection.respond(http.HTTPStatus.UPGRADE_REQUIRED, "this port speaks WebSocket\n")
+
+    def _admission(self, connection: ServerConnection, request: Request) -> Response | None:
+        free = self._services.slots.free
+        if not is_refused_at_handshake(request.headers, free=free, is_draining=self._is_draining):
+            return None
+        self._services.metrics.refused("handshake")
+        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "this worker takes no stream\n")
 
     def _exposition(self) -> Response:
         body = self._services.metrics.exposition()

@@ -1,5 +1,6 @@
 """How many streams a worker takes."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ class Slots:
     def __init__(self, total: int) -> None:
         self.total = total
         self.taken = 0
+        self._freed = asyncio.Event()
 
     @property
     def free(self) -> int:
@@ -27,3 +29,10 @@ class Slots:
             yield
         finally:
             self.taken -= 1
+            self._freed.set()
+
+    async def emptied(self) -> None:
+        """Wait until no stream is carried."""
+        while self.taken:
+            self._freed.clear()
+            await self._freed.wait()
