@@ -55,8 +55,8 @@ class Window:
 async def read_transcript(
     store: Store, user_id: UserId, name: MeetingName, *, window: Window = Window()
 ) -> TranscriptAnswer:
-    """Spell a meeting with its segments and coverage."""
-    async with store.reading() as tables:
+    """Spell a meeting with its segments and coverage, all as of one instant."""
+    async with store.snapshot() as tables:
         meeting = await find_meeting(tables, user_id, name)
         more = window.limit is not None
         segments = await tables.transcripts.segments(
@@ -67,13 +67,14 @@ async def read_transcript(
         )
         streams = await tables.transcripts.streams(meeting.id)
         spans = await tables.transcripts.spans(meeting.id)
+        finalized = await tables.sessions.are_finalized(meeting.id)
     shown = segments[: window.limit]
     answers = [SegmentAnswer.of(segment) for segment in shown]
     return TranscriptAnswer.of(
         meeting,
         segments=answers,
         coverage=CoverageAnswer.model_validate(coverage(streams, spans)),
-        finalized=bool(streams) and all(stream.finalized_at is not None for stream in streams),
+        finalized=finalized,
         next_cursor=answers[-1].segment_id if more and answers and len(segments) > len(shown) else None,
     )
 

@@ -39,7 +39,9 @@ class Connection(Protocol):
     async def execute(self, query: str, *arguments: object) -> str:
         """Run a statement."""
 
-    def transaction(self) -> AbstractAsyncContextManager[object]:
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False
+    ) -> AbstractAsyncContextManager[object]:
         """Open a transaction."""
 
 
@@ -66,6 +68,15 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside one transaction."""
         async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """Lend a connection whose statements all read the database as of the first one."""
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             yield connection
 
     async def aclose(self) -> None:

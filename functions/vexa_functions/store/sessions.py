@@ -22,6 +22,9 @@ BY_UID = _SELECT + " WHERE s.session_uid = $1"
 LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
 LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
 RUNNING = _SELECT + " WHERE s.ended_at IS NULL ORDER BY s.requested_at LIMIT $1"
+ARE_FINALIZED = """
+SELECT count(*) > 0 AND bool_and(finalized_at IS NOT NULL) FROM sessions WHERE meeting_id = $1
+"""
 TO_FINALIZE = _SELECT + " WHERE s.ended_at IS NOT NULL AND s.finalized_at IS NULL ORDER BY s.ended_at LIMIT $1"
 ENDS = "SELECT s.session_uid, s.ended_at FROM sessions s WHERE s.session_uid = ANY($1)"
 SET_LAUNCHED = "UPDATE sessions SET launcher_ref = $2 WHERE session_uid = $1"
@@ -130,6 +133,10 @@ class Sessions:
         """Tell of each session that is known when it ended; None where it has not."""
         rows = await self._connection.fetch(ENDS, list(session_uids))
         return {row["session_uid"]: row["ended_at"] for row in rows}
+
+    async def are_finalized(self, meeting_id: int) -> bool:
+        """Tell whether the storage of every session of a meeting was declared complete."""
+        return bool(await self._connection.fetchval(ARE_FINALIZED, meeting_id))
 
     async def set_launched(self, session_uid: str, launcher_ref: str) -> None:
         """Remember how the launcher calls this bot."""

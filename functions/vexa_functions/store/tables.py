@@ -49,6 +49,12 @@ class Store:
             yield Tables(connection)
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Tables]:
+        """Lend the tables for reads that must fit one another: all see the same instant."""
+        async with self._database.snapshot() as connection:
+            yield Tables(connection)
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tables]:
         """Lend the tables for statements that stand alone."""
         async with self._database.connection() as connection:

@@ -285,3 +285,14 @@ async def test_what_a_lost_bot_had_captured_is_shown_missing(meeting: Meeting) -
     assert [(gap["start"], gap["end"], gap["reason"]) for gap in read["coverage"]["missing"]] == [
         (1.0, 4.0, "bot_lost")
     ]
+
+
+async def test_a_session_that_never_heard_anything_is_finalized_too(meeting: Meeting) -> None:
+    """A bot that found no meeting leaves nothing to wait for."""
+    failed = {"status": "failed", "reason": "recording_not_found", "at": "2026-01-01T00:00:00Z"}
+    await meeting.call("statuses", failed)
+    before = await meeting.transcript()
+
+    await meeting.collector.post("/internal/tick")
+
+    assert (before["finalized"], (await meeting.transcript())["finalized"]) == (False, True)
