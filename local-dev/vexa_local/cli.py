@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        stack = _describe(options.port_offset)
+        stack = _describe(options.port_offset, workers=getattr(options, "workers", 1))
         if options.command == "up":
             asyncio.run(run_up(stack, terminal()))
         elif options.command == "check":
@@ -38,10 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _describe(offset: int) -> Stack:
+def _describe(offset: int, *, workers: int) -> Stack:
     state = State.at_offset(offset)
     state.prepare()
-    return Stack(settings=read_settings(), state=state, ports=Ports.at_offset(offset), secrets=state.secrets())
+    return Stack(
+        settings=read_settings(),
+        state=state,
+        ports=Ports.at_offset(offset),
+        secrets=state.secrets(),
+        workers=workers,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", type=Path, metavar="FILE", help="write the stored transcript to FILE")
     check = commands.add_parser("check", help="tell whether every second of a stored meeting is accounted for")
     check.add_argument("meeting", metavar="MEETING", help="its native id, or platform/native id")
+    for command in (up, demo):
+        command.add_argument(
+            "--workers", type=int, choices=range(1, 9), default=1, metavar="N", help="of the pool, behind a balancer"
+        )
     for command in (up, demo, check):
         command.add_argument(
             "--port-offset", type=int, default=0, metavar="N", help="add N to every port; each N has a state of its own"

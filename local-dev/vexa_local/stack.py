@@ -4,14 +4,14 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 from vexa_local.errors import StartFailed
-from vexa_local.packages import model_directory
+from vexa_local.packages import envoy_program, model_directory
 from vexa_local.parts import PartSpec
 from vexa_local.ports import LOOPBACK, Ports
 from vexa_local.postgres import PostgresServer
@@ -20,11 +20,13 @@ from vexa_local.settings import LocalSettings
 from vexa_local.state import CHECKOUT, Secrets, State
 from vexa_local.supervisor import Stage
 from vexa_local.valkey import ValkeyServer
+from vexa_pool.balancer.config import Balancer, Worker, render
 
 FUNCTIONS = ("gateway", "admin", "bots", "collector", "webhooks", "dead_letters")
 """Packages below vexa_functions; a Knative Service spells an underscore as a hyphen."""
 _MIGRATE_TIMEOUT_S = 60.0
 _MODEL_LOAD_S = 120.0
+_ENVOY_OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ class Stack:
     state: State
     ports: Ports
     secrets: Secrets
+    workers: int = 1
+    """Of the pool; several get a balancer in front of them, on the pool's port."""
 
     @property
     def addresses(self) -> Addresses:
@@ -81,7 +85,7 @@ class Stack:
         """List what starts side by side, and what waits for what."""
         stores = [_server_part(server) for server in (self._postgres(), self._valkey()) if server is not None]
         functions = [self._function(name) for name in FUNCTIONS]
-        return [stores, [self._migrate, self._broker()], [self._pool(), *functions]]
+        return [stores, [self._migrate, self._broker()], [*self._pool(), *functions]]
 
     def _postgres(self) -> PostgresServer | None:
         own = PostgresServer(
@@ -122,17 +126,24 @@ class Stack:
             },
         )
 
-    def _pool(self) -> PartSpec:
+    def _pool(self) -> list[PartSpec]:
+        if self.workers == 1:
+            return [self._worker("pool", self.ports.pool)]
+        ports = [self.ports.pool + number for number in range(1, self.workers + 1)]
+        workers = [self._worker(f"worker-{number}", port) for number, port in enumerate(ports, start=1)]
+        return [*workers, self._balancer(ports)]
+
+    def _worker(self, name: str, port: int) -> PartSpec:
         settings, addresses = self.settings, self.addresses
         return self._http_part(
-            "pool",
+            name,
             (sys.executable, "-m", "vexa_pool"),
-            port=self.ports.pool,
+            port=port,
             health_path="/readyz",
             ready_within_s=_MODEL_LOAD_S,
             environment={
                 "HOST": LOOPBACK,
-                "PORT": str(self.ports.pool),
+                "PORT": str(port),
                 "WHISPER_MODEL": settings.whisper_model or str(model_directory()),
                 "WHISPER_DEVICE": settings.whisper_device,
                 "WHISPER_COMPUTE_TYPE": settings.whisper_compute_type,
@@ -142,6 +153,20 @@ class Stack:
                 "TOKEN_SIGNING_KEY": self.secrets.token_signing_key,
             },
         )
+
+    def _balancer(self, ports: Sequence[int]) -> PartSpec:
+        workers = [Worker(LOOPBACK, port) for port in ports]
+        balancer = Balancer(host=LOOPBACK, port=self.ports.pool, workers=workers, slots=self.settings.pool_slots)
+        file = self.state.folder / "envoy.json"
+        part = self._http_part(
+            "pool",
+            (str(envoy_program()), "-c", str(file), *_ENVOY_OPTIONS),
+            port=self.ports.pool,
+            health_path="/readyz",
+            ready_within_s=_MODEL_LOAD_S,
+            environment={},
+        )
+        return replace(part, prepare=lambda: _write_config(file, balancer))
 
     def _function(self, name: str) -> PartSpec:
         port = getattr(self.ports, name)
@@ -228,6 +253,10 @@ class _ServerHealth:
 
     async def is_good(self) -> bool:
         return await asyncio.to_thread(self.server.is_ready)
+
+
+def _write_config(file: Path, balancer: Balancer) -> None:
+    file.write_text(json.dumps(render(balancer), indent=1))
 
 
 def _server_part(server: Server) -> PartSpec:

@@ -1,6 +1,7 @@
 """What a stack consists of."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_an_offset_moves_every_port_and_address() -> None:
     assert moved == {name: part.port for name, part in parts(first).items()}
     assert second.addresses.gateway == "http://127.0.0.1:8156"
     assert second.addresses.stream == "ws://127.0.0.1:9190"
+
+
+def test_several_workers_stand_behind_a_balancer() -> None:
+    """Bots go on connecting to the pool's port."""
+    two = parts(replace(a_stack(), workers=2))
+
+    assert [two[name].port for name in ("pool", "worker-1", "worker-2")] == [9090, 9091, 9092]
+    assert "envoy" in two["pool"].command[0]
+    assert two["worker-2"].environment["PORT"] == "9092"
 
 
 @pytest.mark.parametrize("offset", [-1, 50_001])
