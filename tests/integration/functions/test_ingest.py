@@ -1,6 +1,6 @@
 """The collector's event sink: every batch once, in order, acknowledged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -236,6 +236,19 @@ async def test_what_is_no_known_event_is_refused_by_name(
 
     assert answer.status_code == 422
     assert named in answer.json()["detail"]
+
+
+async def test_a_second_version_beside_the_first_goes_to_the_dead_letters(meeting: Meeting) -> None:
+    """What is not understood is kept for redrive; what is understood is stored, with new fields or without."""
+    await meeting.open_epoch()
+    known = committed_event(meeting.batch(epoch=1, seq=0, text="hello"))
+    second = replace(known, type="vexa.transcript.committed.v2", data={"shape": "unknown"})
+    widened = replace(known, data={**known.data, "added_later": 1}, extensions={**known.extensions, "addedlater": "1"})
+
+    answers = [(await meeting.deliver_event(event)).status_code for event in (second, widened, second)]
+
+    assert answers == [422, 204, 422]
+    assert await meeting.texts() == ["hello"]
 
 
 async def test_a_late_name_repaints_the_stored_text(meeting: Meeting) -> None:

@@ -156,7 +156,7 @@ async def produce(meeting: Meeting, stream_uid: str, sink_url: str, valkey: "red
             except Unavailable:
                 waiting.failed(_now_s())
             else:
-                waiting.accepted(first, _now_s())
+                waiting.accepted(batch, _now_s())
 
 
 async def tick_forever(*functions: httpx.AsyncClient) -> None:
