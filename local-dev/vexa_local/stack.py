@@ -123,6 +123,7 @@ class Stack:
                 "REDIS_URL": addresses.valkey,
                 "KNATIVE_DIR": str(CHECKOUT / "knative"),
                 "SERVICE_URLS": json.dumps(services),
+                "ADMIN_API_KEY": self.secrets.admin_api_key,
             },
         )
 

@@ -92,4 +92,5 @@ def _banner(environment: dict[str, str], stack: Stack) -> list[str]:
     shown = {"API": "VEXA_API_URL", "API key": "VEXA_API_KEY", "admin key": "VEXA_ADMIN_API_KEY"}
     also = {"stream": "VEXA_STREAM_URL", "broker": "VEXA_BROKER_URL"}
     rows = [f"  {label:<10} {environment[name]}" for label, name in {**shown, **also}.items()]
+    rows.append(f"  {'console':<10} {stack.addresses.broker}/")
     return ["ready", *rows, f"  {'variables':<10} {stack.state.env_file}", "  Ctrl-C stops everything"]

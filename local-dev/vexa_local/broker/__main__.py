@@ -13,8 +13,10 @@ from vexa_local.broker.app import build
 from vexa_local.broker.manifests import Directory, load_resources
 from vexa_local.broker.resources import Resources
 from vexa_local.broker.settings import BrokerSettings
-from vexa_local.broker.work import open_deps, work
+from vexa_local.broker.work import DeadLetterFunction, open_deps, work
 
+DEAD_LETTERS = "dead-letters"
+"""The Service that keeps dead letters."""
 logger = logging.getLogger("vexa_local.broker")
 
 
@@ -38,9 +40,18 @@ def read_manifests(settings: BrokerSettings) -> Resources:
     return load_resources(settings.knative_dir, Directory(service_urls=service_urls, broker_url=broker_url))
 
 
+def dead_letter_function(settings: BrokerSettings) -> DeadLetterFunction | None:
+    """Return how to ask the dead letter function, where the settings tell both its place and the key."""
+    url = settings.service_urls.get(DEAD_LETTERS)
+    if url is None or settings.admin_api_key is None:
+        return None
+    return DeadLetterFunction(url=str(url), admin_key=settings.admin_api_key.get_secret_value())
+
+
 async def serve(settings: BrokerSettings, resources: Resources) -> None:
     """Answer and work side by side; a fault in either ends both, and the process."""
-    async with open_deps(resources, redis_url=str(settings.redis_url)) as deps, asyncio.TaskGroup() as tasks:
+    opened = open_deps(resources, redis_url=str(settings.redis_url), dead_letters=dead_letter_function(settings))
+    async with opened as deps, asyncio.TaskGroup() as tasks:
         working = tasks.create_task(work(deps))
         config = uvicorn.Config(
             build(deps), host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="off"

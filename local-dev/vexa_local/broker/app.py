@@ -1,4 +1,4 @@
-"""The Broker's door: accepts events over HTTP as a Knative Broker's ingress does."""
+"""The Broker's door: accepts events over HTTP as a Knative Broker's ingress does, and serves the console."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from vexa_events.envelope import MAX_EVENT_BYTES, parse_http
 from vexa_events.errors import InvalidMessage, NotFound, Overloaded, Unavailable, VexaError
+from vexa_local.broker import console
 from vexa_local.broker.ingress import Ingress
 from vexa_local.broker.resources import BrokerName
 from vexa_local.broker.work import Deps
@@ -27,6 +28,7 @@ def build(deps: Deps) -> Starlette:
         routes=[
             Route("/healthz", health),
             Route("/stats", stats),
+            *console.ROUTES,
             Route("/{path:path}", ingress, methods=METHODS),
         ],
         exception_handlers=dict.fromkeys(_STATUSES, refuse),

@@ -50,8 +50,9 @@ class Seen(BaseModel):
     id: str
     type: str
     source: str
-    subject: str | None
-    time: str | None
+    subject: str | None = None
+    time: str | None = None
+    dataschema: str | None = None
     extensions: dict[str, str]
 
 
@@ -101,6 +102,7 @@ class Chronicle:
             source=event.source,
             subject=event.subject,
             time=event.time,
+            dataschema=event.dataschema,
             extensions=dict(event.extensions),
         )
         self._add(broker, Note(at=self._clock(), entry=entry_id, event=seen))

@@ -163,14 +163,18 @@ class Journal:
         return [_entry(text_of(id_), fields) for id_, fields in items]
 
 
+def read_fields(fields: Mapping[bytes, bytes]) -> Event:
+    """Read an event, accepted or dead, as it lies in its stream."""
+    return parse_http(json.loads(fields[b"headers"]), fields[b"body"])
+
+
 def _fields(event: Event, name: str, value: str) -> dict[FieldT, EncodableT]:
     headers, body = encode_binary(event)
     return {"headers": json.dumps(headers), "body": body, name: value}
 
 
 def _entry(id_: str, fields: Mapping[bytes, bytes]) -> Entry:
-    event = parse_http(json.loads(fields[b"headers"]), fields[b"body"])
-    return Entry(id=id_, event=event, ttl=int(fields[b"ttl"]))
+    return Entry(id=id_, event=read_fields(fields), ttl=int(fields[b"ttl"]))
 
 
 def _position(entry_id: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, HttpUrl, Json, RedisDsn
+from pydantic import Field, HttpUrl, Json, RedisDsn, SecretStr
 
 from vexa_functions.hosting.settings import Settings
 
@@ -19,3 +19,5 @@ class BrokerSettings(Settings):
     """The folder whose manifests are read, once, at start."""
     service_urls: Json[Mapping[str, HttpUrl]] = Field(alias="SERVICE_URLS")
     """The base URL of each Knative Service, as a JSON object."""
+    admin_api_key: SecretStr | None = Field(None, alias="ADMIN_API_KEY")
+    """With it the console also shows what the dead letter function keeps."""

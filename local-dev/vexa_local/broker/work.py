@@ -15,6 +15,7 @@ from vexa_local.broker.courier import Courier
 from vexa_local.broker.dispatcher import Dispatcher, Tally
 from vexa_local.broker.ingress import Ingress
 from vexa_local.broker.journal import Journal
+from vexa_local.broker.letters import FunctionLetters, KeptLetters, Letters
 from vexa_local.broker.pinger import ping_forever
 from vexa_local.broker.resources import BrokerName, Resources, Trigger
 from vexa_local.broker.sender import Sender
@@ -38,23 +39,43 @@ class Deps:
     sender: Sender
     tallies: Mapping[str, Tally]
     """By Trigger name."""
+    letters: Mapping[BrokerName, Mapping[str, Letters]]
+    """By the place where they lie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterFunction:
+    """How the dead letter function is asked."""
+
+    url: str
+    admin_key: str
 
 
 @asynccontextmanager
-async def open_deps(resources: Resources, *, redis_url: str) -> AsyncIterator[Deps]:
+async def open_deps(
+    resources: Resources, *, redis_url: str, dead_letters: DeadLetterFunction | None = None
+) -> AsyncIterator[Deps]:
     """Open the connections, and the group of every Trigger before the first event is accepted."""
     async with AsyncExitStack() as stack:
         valkey = await stack.enter_async_context(open_valkey(redis_url))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, trust_env=False))  # noqa: S113 - the sender bounds each delivery
         chronicle = Chronicle(valkey)
         journals = {broker: Journal(valkey, broker) for broker in resources.brokers}
+        ingresses = {broker: Ingress(journal, chronicle) for broker, journal in journals.items()}
+        shared: dict[str, Letters] = {}
+        if dead_letters is not None:
+            shared["function"] = FunctionLetters(client, dead_letters.url, admin_key=dead_letters.admin_key)
         deps = Deps(
             resources=resources,
             journals=journals,
-            ingresses={broker: Ingress(journal, chronicle) for broker, journal in journals.items()},
+            ingresses=ingresses,
             chronicle=chronicle,
             sender=Sender(client),
             tallies={trigger.name: Tally() for trigger in resources.triggers},
+            letters={
+                broker: {"broker": KeptLetters(valkey, broker, ingress), **shared}
+                for broker, ingress in ingresses.items()
+            },
         )
         for broker, journal in deps.journals.items():
             await journal.open_groups(_names(resources.triggers_of(broker)))
