@@ -69,18 +69,16 @@ class ChaosStack(Stack):
             if not isinstance(member, PartSpec):
                 members.append(member)
             elif member.name == "pool":
-                members += [self._worker(member, number, port) for number, port in enumerate(self.worker_ports, 1)]
+                members += [self._double(member, number, port) for number, port in enumerate(self.worker_ports, 1)]
             elif member.name == "collector":
                 patience = {"FINALIZE_TIMEOUT_S": str(FINALIZE_TIMEOUT_S)}
                 members.append(replace(member, environment={**member.environment, **patience}))
-            elif member.name == "gateway":
-                without = {"DEAD_LETTERS_URL": self.direct.broker}
-                members.append(replace(member, environment={**without, **member.environment}))
             else:
                 members.append(member)
         return members
 
-    def _worker(self, pool: PartSpec, number: int, port: int) -> PartSpec:
+    def _double(self, pool: PartSpec, number: int, port: int) -> PartSpec:
+        """Make one of several workers from the only one."""
         spelling = (sys.executable, "-m", "vexa_local.chaos.worker", str(self.vocabulary))
         return self._http_part(
             f"worker-{number}",
