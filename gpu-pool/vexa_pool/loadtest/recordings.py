@@ -62,9 +62,13 @@ def load_recordings(folder: Path, *, cache: Path, aligner: Aligner) -> list[Reco
 
 
 def programme(recordings: Sequence[Recording], *, number: int, length_s: float) -> Recording:
-    """Put recordings one after another, beginning with the n-th, and stop at the line that passes a length."""
-    parts: list[Recording] = []
-    total_s = 0.0
+    """
+    Put recordings one after another and stop at the line that passes a length.
+
+    Each number begins elsewhere, so that streams do not pause together.
+    """
+    parts = [_cut(_rest(recordings[number % len(recordings)], number // len(recordings)), length_s)]
+    total_s = parts[0].length_s
     while total_s < length_s:
         recording = recordings[(number + len(parts)) % len(recordings)]
         part = _cut(recording, length_s - total_s)
@@ -119,6 +123,17 @@ def _cut(recording: Recording, length_s: float) -> Recording:
         samples=recording.samples[: samples_in(last_s + AFTER_LAST_LINE_S)],
         words=tuple(word for word in recording.words if word.end_s <= last_s),
         line_ends_s=tuple(end_s for end_s in recording.line_ends_s if end_s <= last_s),
+    )
+
+
+def _rest(recording: Recording, lines: int) -> Recording:
+    """Leave out some lines at the beginning; as many as there are leave out none."""
+    skipped = lines % len(recording.line_ends_s)
+    start_s = recording.line_ends_s[skipped - 1] if skipped else 0.0
+    return Recording(
+        samples=recording.samples[samples_in(start_s) :],
+        words=tuple(KnownWord(word.text, word.end_s - start_s) for word in recording.words if word.end_s > start_s),
+        line_ends_s=tuple(end_s - start_s for end_s in recording.line_ends_s if end_s > start_s),
     )
 
 
