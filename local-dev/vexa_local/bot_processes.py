@@ -7,59 +7,70 @@ They outlive the function, so the end of a stack looks for them: one file a bot,
 
 import asyncio
 import json
-import time
+import signal
 from pathlib import Path
 
 import psutil
 
-from vexa_local.leftovers import find_process
+from vexa_local.leftovers import find_process, tell, wait_until_ended
 
 STOP_WITHIN_S = 15.0
 """A bot that is told to end hands over what it has first."""
+_KILLED_WITHIN_S = 5.0
+_ROUNDS = 5
+"""A bot may start while others are stopped; whoever starts more of them meanwhile is stopped first."""
 
 
 async def stop_bots(folder: Path) -> int:
-    """Tell every bot to end, wait, kill those that stay; return how many there were."""
+    """Tell every bot to end, wait, kill those that stay, until none is left; return how many there were."""
     return await asyncio.to_thread(_stop_bots, folder)
 
 
 def kill_bots(folder: Path) -> None:
     """End every bot at once."""
     for process in running_bots(folder):
-        _quietly(process, "kill")
+        tell(process, signal.SIGKILL)
 
 
 def running_bots(folder: Path) -> list[psutil.Process]:
     """Find the living bots."""
-    found = (_read(file) for file in sorted(folder.glob("*.pid")))
+    found = (_find(file) for file in sorted(folder.glob("*.pid")))
     return [process for process in found if process is not None]
 
 
 def _stop_bots(folder: Path) -> int:
-    bots = running_bots(folder)
-    for process in bots:
-        _quietly(process, "terminate")
-    deadline = time.monotonic() + STOP_WITHIN_S
-    for process in bots:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except psutil.TimeoutExpired:
-            _quietly(process, "kill")
+    told: set[psutil.Process] = set()
+    for _ in range(_ROUNDS):
+        bots = running_bots(folder)
+        if not bots:
+            break
+        told.update(bots)
+        for process in bots:
+            tell(process, signal.SIGTERM)
+        for process in wait_until_ended(bots, timeout_s=STOP_WITHIN_S):
+            tell(process, signal.SIGKILL)
+        wait_until_ended(bots, timeout_s=_KILLED_WITHIN_S)
+    _forget_ended(folder)
+    return len(told)
+
+
+def _forget_ended(folder: Path) -> None:
+    """Delete the files that name somebody who has ended; one that is half written may yet name a bot."""
     for file in folder.glob("*.pid"):
-        file.unlink(missing_ok=True)
-    return len(bots)
+        record = _read(file)
+        if record is not None and find_process(*record) is None:
+            file.unlink(missing_ok=True)
 
 
-def _quietly(process: psutil.Process, action: str) -> None:
-    try:
-        getattr(process, action)()
-    except psutil.NoSuchProcess:
-        return
+def _find(file: Path) -> psutil.Process | None:
+    record = _read(file)
+    return None if record is None else find_process(*record)
 
 
-def _read(file: Path) -> psutil.Process | None:
+def _read(file: Path) -> tuple[int, float] | None:
+    """Read process id and start time; a file that is half written or gone names nobody."""
     try:
         record = json.loads(file.read_text())
-        return find_process(int(record["pid"]), float(record["started"]))
-    except (OSError, ValueError, KeyError, TypeError):  # a file that is half written or gone names nobody
+        return int(record["pid"]), float(record["started"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,8 +1,13 @@
 """Processes that outlived the run which started them: recognised beyond doubt, then stopped."""
 
 import signal
+import time
+from collections.abc import Sequence
 
 import psutil
+
+_POLL_S = 0.02
+_KILLED_WITHIN_S = 5.0
 
 
 def command_of(pid: int) -> str:
@@ -17,18 +22,39 @@ def find_process(pid: int, started: float) -> psutil.Process | None:
     """Find the living process that got this number at this time: numbers are used again, pairs are not."""
     try:
         process = psutil.Process(pid)
-        is_it = abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        is_it = abs(process.create_time() - started) < 1.0
     except psutil.NoSuchProcess:
         return None
-    return process if is_it else None
+    return process if is_it and is_alive(process) else None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether it still runs; one that only waits for its parent to notice its end does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until_ended(processes: Sequence[psutil.Process], *, timeout_s: float) -> list[psutil.Process]:
+    """Block until none of them is alive; return those that are after the time."""
+    deadline = time.monotonic() + timeout_s
+    while (living := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return living
+
+
+def tell(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal; one that has ended in the meantime does not mind."""
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
 
 
 def stop_and_wait(process: psutil.Process, stop_signal: signal.Signals, *, timeout_s: float) -> None:
     """Send the signal and block until the process is gone; kill it when it stays."""
-    try:
-        process.send_signal(stop_signal)
-        process.wait(timeout_s)
-    except psutil.TimeoutExpired:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
+    tell(process, stop_signal)
+    for living in wait_until_ended([process], timeout_s=timeout_s):
+        tell(living, signal.SIGKILL)
+    wait_until_ended([process], timeout_s=_KILLED_WITHIN_S)

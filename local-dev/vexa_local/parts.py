@@ -102,6 +102,7 @@ class Part:
                 self.kill()
                 await process.wait()
         self.kill()
+        self._process = None
         await self._end_pumps()
 
     def kill(self) -> None:

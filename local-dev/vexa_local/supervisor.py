@@ -40,6 +40,12 @@ class Supervisor:
             await asyncio.gather(*(part.stop() for part in stage))
         self._records.unlink(missing_ok=True)
 
+    async def stop_part(self, name: str) -> None:
+        """Stop one part ahead of the others; where none of this name has started there is nothing to do."""
+        for part in itertools.chain.from_iterable(self.stages):
+            if part.spec.name == name:
+                await part.stop()
+
     def kill(self) -> None:
         """End every process at once."""
         for part in itertools.chain.from_iterable(self.stages):

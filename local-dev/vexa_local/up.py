@@ -48,9 +48,7 @@ async def running_stack(stack: Stack, output: Output) -> AsyncIterator[dict[str,
             await supervisor.start(stack.stages())
             yield await _publish_environment(stack)
         finally:
-            if stopped := await stop_bots(stack.state.bots_dir):
-                output.note(f"{stopped} bots stopped")
-            await supervisor.stop()
+            await _take_down(stack, supervisor, output)
 
 
 async def run_up(stack: Stack, output: Output) -> None:
@@ -59,6 +57,16 @@ async def run_up(stack: Stack, output: Output) -> None:
         for line in _banner(environment, stack):
             output.note(line)
         await asyncio.Event().wait()
+
+
+async def _take_down(stack: Stack, supervisor: Supervisor, output: Output) -> None:
+    """Shut the door, then stop bots while there is still somebody to whom they can report, then the rest."""
+    await supervisor.stop_part("gateway")
+    stopped = await stop_bots(stack.state.bots_dir)
+    await supervisor.stop()
+    stopped += await stop_bots(stack.state.bots_dir)
+    if stopped:
+        output.note(f"{stopped} {'bot' if stopped == 1 else 'bots'} stopped")
 
 
 def _listen_for_signals(stack: Stack, supervisor: Supervisor) -> None:
