@@ -2,19 +2,18 @@
 
 import asyncio
 import itertools
-import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
-from vexa_local.leftovers import find_process, stop_and_wait
+from vexa_local.leftovers import tell, wait_until_ended
 from vexa_local.parts import Output, Part, PartSpec
+from vexa_local.records import Records
 
 Stage = Sequence[PartSpec | Callable[[], None]]
 """What starts side by side: processes that stay, and blocking steps that end."""
 _LEFTOVER_STOP_S = 10.0
+_KILLED_WITHIN_S = 5.0
 
 
 class Supervisor:
@@ -25,8 +24,7 @@ class Supervisor:
         self.stages: list[list[Part]] = []
         self._inherited = inherited
         self._output = output
-        self._records = records
-        self._processes: dict[str, dict[str, float]] = {}
+        self._records = Records(records)
 
     async def start(self, stages: Sequence[Stage]) -> None:
         """Bring up one stage after another; raise StartFailed where a part does not come up."""
@@ -38,7 +36,7 @@ class Supervisor:
         """Stop every part, the last stage first."""
         for stage in reversed(self.stages):
             await asyncio.gather(*(part.stop() for part in stage))
-        self._records.unlink(missing_ok=True)
+        self._records.forget()
 
     async def stop_part(self, name: str) -> None:
         """Stop one part ahead of the others; where none of this name has started there is nothing to do."""
@@ -52,15 +50,21 @@ class Supervisor:
             part.kill()
 
     def stop_leftovers(self) -> None:
-        """Stop what a killed run left behind; blocks."""
-        if not self._records.exists():
-            return
-        for name, record in json.loads(self._records.read_text()).items():
-            process = find_process(int(record["pid"]), record["started"])
-            if process is not None:
-                self._output.note(f"{name} is left over from an earlier run and is stopped")
-                stop_and_wait(process, signal.SIGTERM, timeout_s=_LEFTOVER_STOP_S)
-        self._records.unlink()
+        """Stop what a killed run left behind, clients before their stores; blocks."""
+        try:
+            stages = self._records.leftovers()
+        except ValueError as exc:
+            self._output.note(f"what an earlier run left behind is not known: {exc}")
+            stages = []
+        for stage in stages:
+            for leftover in stage:
+                self._output.note(f"{leftover.name} is left over from an earlier run and is stopped")
+                tell(leftover.process, leftover.stop_signal)
+            processes = [leftover.process for leftover in stage]
+            for process in wait_until_ended(processes, timeout_s=_LEFTOVER_STOP_S):
+                tell(process, signal.SIGKILL)
+            wait_until_ended(processes, timeout_s=_KILLED_WITHIN_S)
+        self._records.forget()
 
     async def _start_stage(self, stage: Stage) -> None:
         specs = [member for member in stage if isinstance(member, PartSpec)]
@@ -77,8 +81,6 @@ class Supervisor:
             raise failures.exceptions[0] from None
 
     def _remember(self, name: str, pid: int) -> None:
-        try:
-            self._processes[name] = {"pid": pid, "started": psutil.Process(pid).create_time()}
-        except psutil.NoSuchProcess:
-            return
-        self._records.write_text(json.dumps(self._processes))
+        stages = [(number, part.spec) for number, stage in enumerate(self.stages) for part in stage]
+        number, spec = next((number, spec) for number, spec in stages if spec.name == name)
+        self._records.remember(name, pid, stop_signal=spec.stop_signal, stage=number)

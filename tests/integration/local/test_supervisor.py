@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +17,23 @@ import pytest
 from vexa_local.errors import StartFailed
 from vexa_local.parts import PartSpec
 from vexa_local.ports import LOOPBACK, free_port
+from vexa_local.records import Records
 from vexa_local.supervisor import Supervisor
 
 DEADLINE_S = 15.0
 SLEEPER = "import time; print('awake', flush=True); time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+LISTENER = """
+import signal, sys, time
+def end(number, _):
+    with open({told!r}, "a") as file:
+        print({name!r}, number, file=file)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, end)
+print("listens", flush=True)
+time.sleep(600)
+"""
 PARENT = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]); print(p.pid, flush=True)"
 
 
@@ -205,6 +219,43 @@ async def test_a_stranger_with_a_recorded_number_is_left_alone(
     await supervisor.start([])
 
     assert is_alive(outsider.pid)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"pool": {"pid": 1', '{"pool": 7}', '{"pool": {"started": 1}}'])
+async def test_records_that_cannot_be_read_do_not_stand_in_the_way(
+    supervisor: Supervisor, heard: Heard, tmp_path: Path, text: str
+) -> None:
+    """A power cut may leave anything; whether a port is taken is looked at anyway."""
+    (tmp_path / "processes.json").write_text(text)
+
+    await supervisor.start([[a_part(SLEEPER)]])
+
+    assert pid_of(supervisor)
+    assert [note.partition(":")[0] for note in heard.notes] == ["what an earlier run left behind is not known"]
+
+
+def test_leftovers_end_with_their_own_signal_clients_before_stores(heard: Heard, tmp_path: Path) -> None:
+    """A store that is told to end while clients hold it may wait for them, and one that is killed must recover."""
+    told, file = tmp_path / "told", tmp_path / "processes.json"
+    records = Records(file)
+    with listener("store", told) as store, listener("client", told) as client:
+        records.remember("store", store.pid, stop_signal=signal.SIGINT, stage=0)
+        records.remember("client", client.pid, stop_signal=signal.SIGTERM, stage=1)
+
+        Supervisor({}, heard, records=file).stop_leftovers()
+
+        assert told.read_text().split() == ["client", "15", "store", "2"]
+        assert (store.wait(), client.wait(), file.exists()) == (0, 0, False)
+
+
+@contextmanager
+def listener(name: str, told: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, "-c", LISTENER.format(name=name, told=str(told))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
 
 
 def record(folder: Path, pid: int, started: float) -> None:
