@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.asyncio as redis
 from pydantic import ValidationError
+from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
+from redis.typing import EncodableT, FieldT
 
 from vexa_events.errors import Unavailable
 from vexa_events.live import FIELD, LIFETIME_S, MAX_ENTRIES, LiveMessage, StoredMark, feed_key, stored_key
@@ -41,20 +43,23 @@ class LiveFeed:
 
     async def publish(self, message: LiveMessage) -> None:
         """Append to the meeting's feed."""
-        key = feed_key(message.meeting_id)
         async with _answering(), self._client.pipeline(transaction=False) as pipe:
-            entry = {FIELD: message.model_dump_json(exclude_none=True)}
-            pipe.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
-            pipe.expire(key, LIFETIME_S)
+            _append(pipe, message)
+            await pipe.execute()
+
+    async def show_and_acknowledge(self, messages: Sequence[LiveMessage], stream_uid: str, mark: StoredMark) -> None:
+        """Append to the meeting's feed and then raise the stream's mark, in one journey."""
+        async with _answering(), self._client.pipeline(transaction=False) as pipe:
+            for message in messages:
+                _append(pipe, message)
+            _raise(pipe, stream_uid, mark)
             await pipe.execute()
 
     async def acknowledge(self, stream_uid: str, mark: StoredMark) -> None:
         """Raise a stream's mark; a lower one than it holds changes nothing."""
-        key = stored_key(stream_uid)
-        async with _answering():
-            await self._client.eval(
-                RAISE_MARK, 1, key, mark.epoch, mark.until_s, mark.model_dump_json(), MARK_LIFETIME_S
-            )
+        async with _answering(), self._client.pipeline(transaction=False) as pipe:
+            _raise(pipe, stream_uid, mark)
+            await pipe.execute()
 
     async def forget(self, meeting_id: int) -> None:
         """Drop a meeting's feed."""
@@ -131,6 +136,18 @@ async def _answering() -> AsyncIterator[None]:
             yield
     except (RedisError, OSError, TimeoutError) as exc:
         raise Unavailable(f"valkey: {type(exc).__name__}") from exc
+
+
+def _append(pipe: Pipeline, message: LiveMessage) -> None:
+    key = feed_key(message.meeting_id)
+    entry: dict[FieldT, EncodableT] = {FIELD: message.model_dump_json(exclude_none=True)}
+    pipe.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)
+    pipe.expire(key, LIFETIME_S)
+
+
+def _raise(pipe: Pipeline, stream_uid: str, mark: StoredMark) -> None:
+    told = (mark.epoch, mark.until_s, mark.model_dump_json(), MARK_LIFETIME_S)
+    pipe.eval(RAISE_MARK, 1, stored_key(stream_uid), *told)
 
 
 def _message(fields: Mapping[str, str]) -> LiveMessage | None:

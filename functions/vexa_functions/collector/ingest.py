@@ -20,7 +20,7 @@ from vexa_events.lifecycle import StreamAttributed
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment, StoredMark
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.live_feed import LiveFeed
-from vexa_functions.store.streams import Stream
+from vexa_functions.store.streams import Stream, StreamOwner
 from vexa_functions.store.tables import Store, Tables
 from vexa_functions.store.transcripts import StoredSegment
 
@@ -42,34 +42,19 @@ class Ingest:
             stream = await tables.streams.lock(batch.stream_uid)
             if stream is None:
                 raise InvalidMessage(f"stream {batch.stream_uid} was never opened")
-            await _check_owner(tables, batch)
-            is_erased = await tables.erasure.is_erased(batch.meeting_id)
-            mark = _drop(stream, batch) if is_erased else await _place(tables, stream, batch)
+            owner = await _owner(tables, batch)
+            mark = _drop(stream, batch) if owner.is_erased else await _place(tables, stream, owner, batch)
         async with self._store.reading() as tables:
             stored = await tables.transcripts.of_batches(batch.stream_uid, batch.epoch, from_seq=batch.batch_seq)
-        await self._show(stored, batch)
-        await self._live.acknowledge(batch.stream_uid, mark)
+        await self._live.show_and_acknowledge(_messages(stored, batch), batch.stream_uid, mark)
 
     async def take_attribution(self, attribution: StreamAttributed) -> None:
         """Repaint the stream's stored text in the live feed under its new speaker."""
         async with self._store.reading() as tables:
             stored = await tables.transcripts.segments(attribution.meeting_id)
         own = [segment for segment in stored if segment.stream_uid == attribution.stream_uid]
-        await self._show(own, attribution)
-
-    async def _show(self, segments: Sequence[StoredSegment], cause: TranscriptCommitted | StreamAttributed) -> None:
-        """Put stored text of one stream before the readers; seeing it twice changes nothing for them."""
-        for first in range(0, len(segments), SHOWN_AT_ONCE):
-            await self._live.publish(
-                LiveMessage(
-                    kind=LiveKind.FINALIZED,
-                    meeting_id=cause.meeting_id,
-                    session_uid=cause.session_uid,
-                    stream_uid=cause.stream_uid,
-                    at=datetime.now(UTC),
-                    segments=tuple(map(live_segment, segments[first : first + SHOWN_AT_ONCE])),
-                )
-            )
+        for message in _messages(own, attribution):
+            await self._live.publish(message)
 
 
 def live_segment(segment: StoredSegment) -> LiveSegment:
@@ -87,6 +72,23 @@ def live_segment(segment: StoredSegment) -> LiveSegment:
     )
 
 
+def _messages(
+    segments: Sequence[StoredSegment], cause: TranscriptCommitted | StreamAttributed
+) -> Sequence[LiveMessage]:
+    """Put stored text of one stream into words for the readers; seeing it twice changes nothing for them."""
+    return [
+        LiveMessage(
+            kind=LiveKind.FINALIZED,
+            meeting_id=cause.meeting_id,
+            session_uid=cause.session_uid,
+            stream_uid=cause.stream_uid,
+            at=datetime.now(UTC),
+            segments=tuple(map(live_segment, segments[first : first + SHOWN_AT_ONCE])),
+        )
+        for first in range(0, len(segments), SHOWN_AT_ONCE)
+    ]
+
+
 def _drop(stream: Stream, batch: TranscriptCommitted) -> StoredMark:
     """Acknowledge a batch of a deleted meeting, so that its worker lets go of the text."""
     logger.info("batch of a deleted meeting dropped", extra={"stream_uid": stream.stream_uid})
@@ -94,14 +96,16 @@ def _drop(stream: Stream, batch: TranscriptCommitted) -> StoredMark:
     return StoredMark(epoch=epoch, until_s=until_s)
 
 
-async def _check_owner(tables: Tables, batch: TranscriptCommitted) -> None:
+async def _owner(tables: Tables, batch: TranscriptCommitted) -> StreamOwner:
+    """Return whose stream it is; raise InvalidMessage where that is not who the batch says."""
     owner = await tables.streams.owner(batch.stream_uid)
     claimed = (batch.session_uid, batch.meeting_id, batch.user_id)
     if owner is None or (owner.session_uid, owner.meeting_id, owner.user_id) != claimed:
         raise InvalidMessage(f"stream {batch.stream_uid} does not belong to meeting {batch.meeting_id}")
+    return owner
 
 
-async def _place(tables: Tables, stream: Stream, batch: TranscriptCommitted) -> StoredMark:
+async def _place(tables: Tables, stream: Stream, owner: StreamOwner, batch: TranscriptCommitted) -> StoredMark:
     mark = StoredMark(epoch=max(stream.epoch, 1), until_s=stream.stored_until_s)
     if batch.epoch > stream.epoch:
         raise InvalidMessage(f"epoch {batch.epoch} of stream {stream.stream_uid} was never opened")
@@ -113,10 +117,10 @@ async def _place(tables: Tables, stream: Stream, batch: TranscriptCommitted) -> 
     if batch.batch_seq > stream.next_batch_seq:
         await tables.batches.hold(batch)
         return mark
-    return StoredMark(epoch=stream.epoch, until_s=await _store_run(tables, stream, batch))
+    return StoredMark(epoch=stream.epoch, until_s=await _store_run(tables, stream, owner, batch))
 
 
-async def _store_run(tables: Tables, stream: Stream, batch: TranscriptCommitted) -> float:
+async def _store_run(tables: Tables, stream: Stream, owner: StreamOwner, batch: TranscriptCommitted) -> float:
     """Store the batch that is next, and every held one that follows it without a hole; return where they end."""
     edge_s, following = stream.stored_until_s, batch
     while True:
@@ -127,6 +131,8 @@ async def _store_run(tables: Tables, stream: Stream, batch: TranscriptCommitted)
             )
         await tables.batches.store(following)
         edge_s = following.until_s
+        if not owner.has_held:
+            break
         held = await tables.batches.release(stream.stream_uid, stream.epoch, following.batch_seq + 1)
         if held is None:
             break

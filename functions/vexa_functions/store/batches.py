@@ -3,19 +3,18 @@
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.store.database import Connection
 
-ADD_BATCH = """
-INSERT INTO batches (stream_uid, epoch, batch_seq, from_s, until_s) VALUES ($1, $2, $3, $4, $5)
-"""
-ADD_SPANS = """
-INSERT INTO spans (stream_uid, from_s, until_s, kind, reason)
-SELECT $1, s.from_s, s.until_s, s.kind, s.reason
-  FROM jsonb_to_recordset($2::jsonb) AS s (from_s float8, until_s float8, kind text, reason text)
-"""
-ADD_SEGMENTS = """
+STORE = """
+WITH batch AS (
+    INSERT INTO batches (stream_uid, epoch, batch_seq, from_s, until_s) VALUES ($1, $2, $3, $4, $5)
+), spans AS (
+    INSERT INTO spans (stream_uid, from_s, until_s, kind, reason)
+    SELECT $1, s.from_s, s.until_s, s.kind, s.reason
+      FROM jsonb_to_recordset($6::jsonb) AS s (from_s float8, until_s float8, kind text, reason text)
+)
 INSERT INTO segments (stream_uid, epoch, batch_seq, seq, start_s, end_s, text, language, speaker, words, doubts)
 SELECT $1, $2, $3, g.seq, g.start_s, g.end_s, g.text, g.language, g.speaker, g.words,
        ARRAY(SELECT jsonb_array_elements_text(g.doubts))
-  FROM jsonb_to_recordset($4::jsonb)
+  FROM jsonb_to_recordset($7::jsonb)
     AS g (seq int, start_s float8, end_s float8, text text, language text, speaker text, words jsonb, doubts jsonb)
 """
 HOLD = """
@@ -35,14 +34,16 @@ class Batches:
 
     async def store(self, batch: TranscriptCommitted) -> None:
         """Make a batch's text and spans readable; the caller holds its stream and has checked that it is next."""
-        key = (batch.stream_uid, batch.epoch, batch.batch_seq)
-        await self._connection.execute(ADD_BATCH, *key, batch.from_s, batch.until_s)
         await self._connection.execute(
-            ADD_SPANS, batch.stream_uid, [span.model_dump(mode="json") for span in batch.spans]
+            STORE,
+            batch.stream_uid,
+            batch.epoch,
+            batch.batch_seq,
+            batch.from_s,
+            batch.until_s,
+            [span.model_dump(mode="json") for span in batch.spans],
+            [segment.model_dump(mode="json") for segment in batch.segments],
         )
-        if batch.segments:
-            segments = [segment.model_dump(mode="json") for segment in batch.segments]
-            await self._connection.execute(ADD_SEGMENTS, *key, segments)
 
     async def hold(self, batch: TranscriptCommitted) -> None:
         """Keep a batch unread until its predecessor is stored."""

@@ -18,7 +18,8 @@ SELECT stream_uid, session_uid, kind, start_s, epoch, next_batch_seq, stored_unt
   FROM streams WHERE stream_uid = $1 FOR UPDATE
 """
 OWNER = """
-SELECT s.session_uid, m.id AS meeting_id, m.user_id
+SELECT s.session_uid, m.id AS meeting_id, m.user_id, m.deleted_at IS NOT NULL AS is_erased,
+       EXISTS (SELECT FROM pending_batches p WHERE p.stream_uid = st.stream_uid) AS has_held
   FROM streams st JOIN sessions s USING (session_uid) JOIN meetings m ON m.id = s.meeting_id
  WHERE st.stream_uid = $1
 """
@@ -72,11 +73,15 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOwner:
-    """Whose stream it is."""
+    """Whose stream it is, and what becomes of its batches."""
 
     session_uid: SessionUid
     meeting_id: MeetingId
     user_id: UserId
+    is_erased: bool
+    """The meeting was deleted."""
+    has_held: bool
+    """Batches wait for a predecessor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,7 @@ class Streams:
         return None if row is None else _stream(row)
 
     async def owner(self, stream_uid: str) -> StreamOwner | None:
-        """Find whose stream it is."""
+        """Find whose stream it is; the answer holds as long as the caller holds the stream."""
         row = await self._connection.fetchrow(OWNER, stream_uid)
         return None if row is None else StreamOwner(**row)
 
