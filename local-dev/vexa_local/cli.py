@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1 if asyncio.run(check_stored_meeting(stack, options.meeting, terminal())) else 0
         else:
             asyncio.run(run_demo(stack, DemoOptions(meeting=options.meeting, json_file=options.json)))
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         return 0 if options.command == "up" else INTERRUPTED
     except VexaError as exc:
         sys.stderr.write(f"vexa-local {options.command}: {exc}\n")

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 from rich.console import Console
 from rich.text import Text
 
@@ -20,11 +20,10 @@ from vexa_local.stack import Stack
 from vexa_local.state import read_env_file
 from vexa_local.up import running_stack
 
-_AFTER_THE_RECORDING_S = 90.0
+_PATIENCE_S = 90.0
 """Longer than the bot's start, the last words' way to the database, and one tick."""
 _OTHER_STARTS_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.5
-_SUFFIXES = frozenset({".flac", ".wav", ".ogg", ".opus", ".mp3", ".m4a"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,41 +37,53 @@ class DemoOptions:
 async def run_demo(stack: Stack, options: DemoOptions) -> None:
     """Play one meeting; raise VexaError with a readable reason when it does not end well."""
     console = Console()
-    length_s = recording_length_s(stack.replay_dir, options.meeting)
-    async with _api(stack, console) as api:
-        console.print(f"{options.meeting}: a recording of {length_s:.0f} s, heard by one bot", highlight=False)
+    if options.json_file is not None:
+        require_writable(options.json_file)
+    opened = _shared_stack if stack.state.is_running() else _own_stack
+    async with opened(stack, options.meeting, console) as api:
+        attendance = await api.send_bot(options.meeting)
+        if not attendance.is_ours:
+            console.print(f"A bot attends {options.meeting} already; this is what it hears", highlight=False)
         title = f"replay/{options.meeting}"
-        view = Screen(console, title=title, length_s=length_s) if console.is_terminal else PlainLines(console)
+        view = Screen(console, title=title) if console.is_terminal else PlainLines(console)
         with view.open():
-            within_s = length_s + _AFTER_THE_RECORDING_S
-            stored = await watch_until_final(api, options.meeting, show=view.show, within_s=within_s)
-        if options.json_file is not None:
-            await asyncio.to_thread(options.json_file.write_text, json.dumps(stored, indent=2, ensure_ascii=False))
+            stored = await watch_until_final(api, options.meeting, attendance, show=view.show, patience_s=_PATIENCE_S)
         _print_stored(console, stored)
+        if options.json_file is not None:
+            write_json(options.json_file, stored)
 
 
-def recording_length_s(replay_dir: Path, meeting: str) -> float:
-    """Measure the longest track; raise DemoFailed naming the meetings that there are."""
-    folder = replay_dir / meeting
-    tracks = [file for file in sorted(folder.glob("*")) if file.suffix in _SUFFIXES]
-    if not tracks:
-        known = sorted({file.parent.name for file in replay_dir.glob("*/*") if file.suffix in _SUFFIXES})
+def require_recording(replay_dir: Path, meeting: str) -> None:
+    """Raise DemoFailed, naming the recordings that there are, where none is called so; what is in it the bot judges."""
+    known = sorted(entry.name for entry in replay_dir.glob("*/"))
+    if meeting not in known:
         raise DemoFailed(f"no recording {meeting!r} in {replay_dir}; there are: {', '.join(known) or 'none'}")
-    return max(_length_s(track) for track in tracks)
 
 
-def _length_s(track: Path) -> float:
-    with av.open(str(track)) as container:
-        return (container.duration or 0) / av.time_base
+def require_writable(file: Path) -> None:
+    """Raise DemoFailed where the file could not be written; what it holds stays."""
+    is_new = not file.exists()
+    try:
+        with file.open("a"):
+            pass
+        if is_new:
+            file.unlink()
+    except OSError as exc:
+        raise DemoFailed(f"{file} cannot be written: {exc.strerror}") from exc
+
+
+def write_json(file: Path, stored: dict[str, Any]) -> None:
+    """Write the transcript; raise DemoFailed where the disk does not take it."""
+    try:
+        file.write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise DemoFailed(f"{file} cannot be written: {exc.strerror}") from exc
 
 
 @asynccontextmanager
-async def _api(stack: Stack, console: Console) -> AsyncIterator[Api]:
-    """Use the stack that runs already, or run one quietly."""
-    if stack.state.is_running():
-        console.print("Using the stack that runs already")
-        yield await _api_of_other(stack)
-        return
+async def _own_stack(stack: Stack, meeting: str, console: Console) -> AsyncIterator[Api]:
+    """Run a stack quietly."""
+    require_recording(stack.replay_dir, meeting)
     with (
         closing(LogFiles(stack.state.logs_dir)) as logs,
         console.status("Starting Postgres, Valkey, the Broker, the functions and a pool worker") as status,
@@ -80,6 +91,26 @@ async def _api(stack: Stack, console: Console) -> AsyncIterator[Api]:
         async with running_stack(stack, logs) as environment:
             status.stop()
             yield Api(environment["VEXA_API_URL"], environment["VEXA_API_KEY"])
+
+
+@asynccontextmanager
+async def _shared_stack(stack: Stack, meeting: str, console: Console) -> AsyncIterator[Api]:
+    """Use the stack that runs already, which offers recordings of its own choice."""
+    console.print("Using the stack that runs already")
+    _cancel_at_signals()
+    api = await _api_of_other(stack)
+    replay_dir = read_env_file(stack.state.env_file).get("VEXA_REPLAY_DIR")
+    require_recording(Path(replay_dir) if replay_dir else stack.replay_dir, meeting)
+    yield api
+
+
+def _cancel_at_signals() -> None:
+    """Let Ctrl-C and its like end this task in good order."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a demo runs inside a task")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 async def _api_of_other(stack: Stack) -> Api:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -21,11 +20,9 @@ _ROOM_FOR_FRAME = 6
 class Screen:
     """A terminal that is redrawn with every change."""
 
-    def __init__(self, console: Console, *, title: str, length_s: float) -> None:
-        """`length_s` is how long the recording is."""
+    def __init__(self, console: Console, *, title: str) -> None:
         self._console = console
         self._title = title
-        self._length_s = length_s
         self._active_since: float | None = None
         self._live = Live(console=console, refresh_per_second=8, transient=True)
 
@@ -40,15 +37,13 @@ class Screen:
         if board.status is BotStatus.ACTIVE and self._active_since is None:
             self._active_since = time.monotonic()
         played_s = 0.0 if self._active_since is None else time.monotonic() - self._active_since
-        self._live.update(Group(self._head(board, min(played_s, self._length_s)), self._body(board)))
+        self._live.update(Group(self._head(board, played_s), self._body(board)))
 
     def _head(self, board: Board, played_s: float) -> Table:
         head = Table.grid(padding=(0, 2))
         status = board.status or BotStatus.REQUESTED
-        bar = ProgressBar(total=self._length_s, completed=played_s, width=40)
-        head.add_row(
-            Text(self._title, style="bold"), Text(status, style="bold green"), bar, Text(clock(played_s), style="dim")
-        )
+        played = Text(clock(played_s), style="dim")
+        head.add_row(Text(self._title, style="bold"), Text(status, style="bold green"), played)
         return head
 
     def _body(self, board: Board) -> Table:
