@@ -132,7 +132,7 @@ class _Carriage:
         self._open()
         try:
             async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(self._outbox.run(self._connection.send))
+                writer = tasks.create_task(self._write())
                 watcher = tasks.create_task(self._lane.until(lambda: False))
                 await self._read()
                 ignorer = tasks.create_task(self._ignore_rest())
@@ -152,6 +152,13 @@ class _Carriage:
         if self._bound is not None and self._services.storing is not None:
             self._services.storing.publications.start(self._bound.publication)
         logger.info("stream opened", extra={"is_stored": self._bound is not None})
+
+    async def _write(self) -> None:
+        """Tell the client what there is; once it is gone, the reader still hears what it had sent."""
+        try:
+            await self._outbox.run(self._connection.send)
+        except ConnectionClosed:
+            logger.debug("client hears no more")
 
     async def _read(self) -> None:
         detector = self._services.ears.detector()
