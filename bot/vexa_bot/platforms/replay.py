@@ -7,27 +7,50 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vexa_bot.capture import Admitted, AttendanceFailed, AudioHeard, Fact, SpeakerLearnt, StreamEnded, StreamFound
-from vexa_bot.platforms.recording import Track, decode, find_tracks
-from vexa_bot.session_clock import BYTES_PER_MS, SessionClock
+from vexa_bot.capture import (
+    Admitted,
+    AttendanceFailed,
+    AudioHeard,
+    AudioMissed,
+    Fact,
+    SpeakerLearnt,
+    StreamEnded,
+    StreamFound,
+)
+from vexa_bot.lifecycle import Ending
+from vexa_bot.platforms.decoding import decode, windows
+from vexa_bot.platforms.recording import Track, find_tracks
+from vexa_bot.session_clock import SessionClock, to_s
+from vexa_bot.tape import Hole, Piece
+from vexa_events.identity import BotStatus
 
 CHUNK_MS = 200
+MAX_EVIDENCE = 2_000
+"""Characters of evidence, where many tracks are not whole."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Player:
     track: Track
-    chunks: Iterator[bytes]
-    chunk: bytes | None = None
-    """What is heard next; None past the end."""
+    windows: Iterator[tuple[Piece, ...]]
+    window: tuple[Piece, ...] | None = None
+    """What is heard next, empty before the track begins; None past the end."""
+    is_found: bool = False
+    missed_ms: int = 0
+    fault: str | None = None
+    """Why the track cannot be read, or not any further."""
 
     @property
     def key(self) -> str:
         return self.track.path.name
 
-    @property
-    def chunk_ms(self) -> int:
-        return len(self.chunk or b"") // BYTES_PER_MS
+    def read(self) -> None:
+        """Decode the next window; blocks."""
+        try:
+            self.window = next(self.windows, None)
+        except AttendanceFailed as exc:
+            self.window, self.fault = None, exc.evidence
+        self.missed_ms += sum(piece.until_ms - piece.from_ms for piece in self.window or () if isinstance(piece, Hole))
 
 
 class ReplayPlatform:
@@ -52,43 +75,72 @@ class ReplayPlatform:
         if self._folder is None:
             raise AttendanceFailed("replay_not_offered", "no folder of recordings is configured")
         tracks = find_tracks(self._folder, self._name)
-        players = [_Player(track=track, chunks=decode(track.path, chunk_ms=CHUNK_MS)) for track in tracks]
+        players = [_Player(track=one, windows=windows(decode(one.path), window_ms=CHUNK_MS)) for one in tracks]
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as decoder:
-            await _decode_next(players, decoder)
+            await _read(players, decoder)
+            playing = [player for player in players if player.window is not None]
+            if not playing:
+                raise AttendanceFailed("recording_undecodable", _evidence(players) or "no track holds samples")
             clock = SessionClock(zero_at=datetime.now(UTC), zero_monotonic_s=self._monotonic())
             yield Admitted(at=clock.zero_at)
-            for fact in _beginnings(players):
-                yield fact
             position_ms = 0
-            while players:
-                played_ms = position_ms + max(player.chunk_ms for player in players)
-                await self._sleep(clock.wait_s(played_ms, now_s=self._monotonic()))
-                for player in players:
-                    yield _sound(player, position_ms)
-                players = [player for player in players if player.chunk is not None]
+            while playing:
+                for fact in _beginnings(playing):
+                    yield fact
+                await self._sleep(clock.wait_s(_played_ms(playing, position_ms), now_s=self._monotonic()))
+                for fact in _sounds(playing):
+                    yield fact
+                playing = [player for player in playing if player.window is not None]
                 position_ms += CHUNK_MS
-                await _decode_next(players, decoder)
+                await _read(playing, decoder)
+        yield Ending(status=BotStatus.COMPLETED, reason="meeting_ended", evidence=_evidence(players))
 
 
-async def _decode_next(players: list[_Player], decoder: ThreadPoolExecutor) -> None:
-    await asyncio.get_running_loop().run_in_executor(decoder, _read_chunks, players)
+async def _read(players: list[_Player], decoder: ThreadPoolExecutor) -> None:
+    await asyncio.get_running_loop().run_in_executor(decoder, _read_windows, players)
 
 
-def _read_chunks(players: list[_Player]) -> None:
+def _read_windows(players: list[_Player]) -> None:
     for player in players:
-        player.chunk = next(player.chunks, None)
+        player.read()
+
+
+def _played_ms(players: list[_Player], position_ms: int) -> int:
+    """Tell when the last sample of what is heard next was played."""
+    return max(_until_ms(player.window, position_ms) for player in players)
+
+
+def _until_ms(window: tuple[Piece, ...] | None, position_ms: int) -> int:
+    if window is None:
+        return position_ms
+    return window[-1].until_ms if window else position_ms + CHUNK_MS
 
 
 def _beginnings(players: list[_Player]) -> Iterator[Fact]:
     for player in players:
-        yield StreamFound(key=player.key, kind=player.track.kind, start_ms=0)
+        if player.is_found or not player.window:
+            continue
+        player.is_found = True
+        yield StreamFound(key=player.key, kind=player.track.kind, start_ms=player.window[0].from_ms)
         if player.track.speaker is not None:
             yield SpeakerLearnt(
                 key=player.key, speaker=player.track.speaker, evidence=f"name of the track's file: {player.key}"
             )
 
 
-def _sound(player: _Player, position_ms: int) -> Fact:
-    if player.chunk is None:
-        return StreamEnded(key=player.key)
-    return AudioHeard(key=player.key, from_ms=position_ms, samples=player.chunk)
+def _sounds(players: list[_Player]) -> Iterator[Fact]:
+    for player in players:
+        if player.window is None:
+            yield StreamEnded(key=player.key)
+        for piece in player.window or ():
+            if isinstance(piece, Hole):
+                yield AudioMissed(key=player.key, until_ms=piece.until_ms, reason=piece.reason)
+            else:
+                yield AudioHeard(key=player.key, from_ms=piece.from_ms, samples=piece.samples)
+
+
+def _evidence(players: list[_Player]) -> str | None:
+    """Name the tracks that were not heard whole, and why."""
+    told = [player.fault for player in players if player.fault is not None]
+    told += [f"{player.key}: {to_s(player.missed_ms)} s hold no audio" for player in players if player.missed_ms]
+    return "; ".join(told)[:MAX_EVIDENCE] or None

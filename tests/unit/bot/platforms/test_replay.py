@@ -5,11 +5,23 @@ import struct
 import wave
 from pathlib import Path
 
+import av
 import pytest
 
-from vexa_bot.capture import Admitted, AttendanceFailed, AudioHeard, Fact, SpeakerLearnt, StreamEnded, StreamFound
+from vexa_bot.capture import (
+    Admitted,
+    AttendanceFailed,
+    AudioHeard,
+    AudioMissed,
+    Fact,
+    SpeakerLearnt,
+    StreamEnded,
+    StreamFound,
+)
+from vexa_bot.lifecycle import Ending
 from vexa_bot.platforms.replay import ReplayPlatform
 from vexa_bot.session_clock import BYTES_PER_MS
+from vexa_events.identity import BotStatus, MissingReason
 
 
 class _Clock:
@@ -30,6 +42,20 @@ def write_wav(path: Path, *, seconds: float) -> None:
         file.setframerate(16_000)
         count = int(seconds * 16_000)
         file.writeframes(b"".join(struct.pack("<h", int(9_000 * math.sin(index / 9))) for index in range(count)))
+
+
+def a_flac(source: Path, *, keep: float) -> bytes:
+    """Spell a WAV file as FLAC, with the first part of its bytes."""
+    target = source.with_name("whole.flac")
+    with av.open(str(source)) as original, av.open(str(target), "w") as copy:
+        stream = copy.add_stream("flac", rate=16_000)
+        stream.layout = "mono"
+        for frame in original.decode(audio=0):
+            copy.mux(stream.encode(frame))
+        copy.mux(stream.encode(None))
+    whole = target.read_bytes()
+    target.unlink()
+    return whole[: int(len(whole) * keep)]
 
 
 @pytest.fixture
@@ -83,11 +109,41 @@ async def test_without_a_folder_replay_is_not_offered() -> None:
     assert caught.value.reason == "replay_not_offered"
 
 
-async def test_an_undecodable_track_is_found_out_before_the_meeting_begins(recordings: Path) -> None:
-    """No active session for a recording that cannot be played."""
+async def test_an_undecodable_track_leaves_the_others_to_be_heard(recordings: Path) -> None:
+    """The end names the file that nobody heard."""
     (recordings / "standup" / "track-eve.flac").write_bytes(b"noise" * 1_000)
-    platform = ReplayPlatform(recordings, "standup", monotonic=_Clock().monotonic)
+
+    facts = [fact for _, fact in await play(recordings)]
+
+    assert [fact.key for fact in facts if isinstance(fact, StreamFound)] == ["track-ann.wav", "track-bob.wav"]
+    ending = facts[-1]
+    assert isinstance(ending, Ending)
+    assert (ending.status, ending.reason) == (BotStatus.COMPLETED, "meeting_ended")
+    assert "track-eve.flac" in (ending.evidence or "")
+
+
+async def test_a_recording_without_a_readable_track_is_found_out_before_the_meeting_begins(tmp_path: Path) -> None:
+    """No active session for a recording that cannot be played."""
+    (tmp_path / "standup").mkdir()
+    (tmp_path / "standup" / "track-eve.flac").write_bytes(b"noise" * 1_000)
+    platform = ReplayPlatform(tmp_path, "standup", monotonic=_Clock().monotonic)
 
     with pytest.raises(AttendanceFailed) as caught:
         await anext(platform.attend())
     assert caught.value.reason == "recording_undecodable"
+    assert "track-eve.flac" in caught.value.evidence
+
+
+async def test_a_file_that_was_cut_off_is_told_missing_in_real_time(recordings: Path) -> None:
+    """What the recording should have held is accounted for, and named at the end."""
+    path = recordings / "standup" / "track-ann.wav"
+    path.with_suffix(".flac").write_bytes(a_flac(path, keep=0.9))
+    path.unlink()
+
+    facts = [fact for _, fact in await play(recordings)]
+
+    missed = [fact for fact in facts if isinstance(fact, AudioMissed)]
+    assert {(fact.key, fact.reason) for fact in missed} == {("track-ann.flac", MissingReason.CAPTURE_SILENT)}
+    assert missed[-1].until_ms == 1_000
+    assert isinstance(facts[-1], Ending)
+    assert "track-ann.flac" in (facts[-1].evidence or "")
