@@ -39,12 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _describe(offset: int, *, workers: int) -> Stack:
+    ports, settings = Ports.at_offset(offset), read_settings()
     state = State.at_offset(offset)
     state.prepare()
     return Stack(
-        settings=read_settings(),
+        settings=settings,
         state=state,
-        ports=Ports.at_offset(offset),
+        ports=ports,
         secrets=state.secrets(),
         workers=workers,
     )

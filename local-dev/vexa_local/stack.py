@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+from pydantic import PostgresDsn, RedisDsn
 
 from vexa_local.errors import StartFailed
 from vexa_local.packages import envoy_program, model_directory
@@ -75,6 +76,12 @@ class Stack:
             database=postgres.url if postgres else str(self.settings.database_url),
             valkey=valkey.url if valkey else str(self.settings.redis_url),
         )
+
+    @property
+    def elsewhere(self) -> tuple[PostgresDsn | None, RedisDsn | None]:
+        """Tell which Postgres and which Valkey are used in place of the embedded ones."""
+        database = self.settings.database_url if self._postgres() is None else None
+        return database, self.settings.redis_url if self._valkey() is None else None
 
     @property
     def replay_dir(self) -> Path:

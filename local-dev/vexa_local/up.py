@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from vexa_local.account import ensure_api_key
 from vexa_local.bot_processes import kill_bots, stop_bots
+from vexa_local.elsewhere import require_answers, require_foreign
 from vexa_local.parts import Output
 from vexa_local.settings import inherited_environment
 from vexa_local.stack import Stack
@@ -41,10 +42,12 @@ async def running_stack(stack: Stack, output: Output) -> AsyncIterator[dict[str,
 
     The task that runs the block is cancelled at the first signal.
     """
+    require_foreign(stack)
     supervisor = Supervisor(inherited_environment(), output, records=stack.state.processes_file)
     with stack.state.locked():
         _listen_for_signals(stack, supervisor)
         try:
+            await require_answers(stack)
             await supervisor.start(stack.stages())
             yield await _publish_environment(stack)
         finally:
