@@ -44,7 +44,7 @@ class MeetingAnswer(Answer):
     start_time: datetime | None
     end_time: datetime | None
     data: dict[str, Any]
-    """What the user wrote down (name, participants, languages, notes), and the reason of the end."""
+    """What the user wrote down (name, participants, languages, notes), and the reason of the end with its evidence."""
     created_at: datetime
     updated_at: datetime
 
@@ -61,7 +61,7 @@ class MeetingAnswer(Answer):
             bot_container_id=meeting.launcher_ref,
             start_time=meeting.start_time,
             end_time=meeting.end_time,
-            data={**meeting.data, **({"reason": meeting.reason} if meeting.reason else {})},
+            data={**meeting.data, **_end(meeting)},
             created_at=meeting.created_at,
             updated_at=meeting.updated_at,
             **more,
@@ -92,6 +92,11 @@ class UserAnswer(Answer):
             data=dict(user.data),
             created_at=user.created_at,
         )
+
+
+def _end(meeting: Meeting) -> dict[str, str]:
+    told = {"reason": meeting.reason, "evidence": meeting.evidence}
+    return {name: words for name, words in told.items() if words}
 
 
 def meeting_url(meeting: Meeting) -> str | None:

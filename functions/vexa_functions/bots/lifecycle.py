@@ -29,7 +29,7 @@ async def enter(
     if not may_follow(session.status, status):
         return False
     sequence = await tables.sessions.enter(session, status, reason=reason, evidence=evidence, at=at)
-    await tables.meetings.set_status(session.meeting_id, status, reason=reason, at=at)
+    await tables.meetings.set_status(session.meeting_id, status, reason=reason, evidence=evidence, at=at)
     await tables.outbox.add(
         bot_event(
             BotStatusChanged(

@@ -8,7 +8,7 @@ SELECT st.stream_uid FROM sessions s JOIN streams st USING (session_uid)
 """
 ANONYMISE_MEETING = """
 UPDATE meetings
-   SET native_meeting_id = '', meeting_url = NULL, data = '{}', deleted_at = now(), deleted_mark = $2,
+   SET native_meeting_id = '', meeting_url = NULL, data = '{}', evidence = NULL, deleted_at = now(), deleted_mark = $2,
        idempotency_key = NULL, idempotency_hash = NULL, updated_at = now()
  WHERE id = $1
 """

@@ -13,7 +13,7 @@ from vexa_functions.store.database import Connection
 
 _COLUMNS = """
 m.id, m.user_id, m.platform, m.native_meeting_id, m.meeting_url, m.status, m.reason,
-m.start_time, m.end_time, m.data, m.created_at, m.updated_at, m.deleted_at, s.session_uid, s.launcher_ref
+m.evidence, m.start_time, m.end_time, m.data, m.created_at, m.updated_at, m.deleted_at, s.session_uid, s.launcher_ref
 """
 _FROM = "FROM meetings m LEFT JOIN sessions s ON s.meeting_id = m.id"
 ENDED = "('completed', 'failed')"
@@ -54,6 +54,9 @@ RUNNING = f"SELECT {_COLUMNS} {_FROM} WHERE m.user_id = $1 AND m.status NOT IN {
 SET_STATUS = """
 UPDATE meetings
    SET status = $2, reason = coalesce($3, reason), updated_at = now(),
+       evidence = CASE WHEN deleted_at IS NOT NULL THEN NULL
+                       WHEN $3 IS NULL OR $3 = reason THEN coalesce($5, evidence)
+                       ELSE $5 END,
        start_time = CASE WHEN $2 = 'active' THEN coalesce(start_time, $4) ELSE start_time END,
        end_time = CASE WHEN $2 IN ('completed', 'failed') THEN coalesce(end_time, $4) ELSE end_time END
  WHERE id = $1
@@ -85,6 +88,8 @@ class Meeting:
     session_uid: SessionUid | None = None
     launcher_ref: str | None = None
     deleted_at: datetime | None = None
+    evidence: str | None = None
+    """What the reason was concluded from, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +188,11 @@ class Meetings:
         """List a user's meetings that have not ended, oldest first."""
         return [_meeting(row) for row in await self._connection.fetch(RUNNING, user_id)]
 
-    async def set_status(self, meeting_id: int, status: BotStatus, *, reason: str | None, at: datetime) -> None:
-        """Record a state of the meeting's session, and start or end with it."""
-        await self._connection.execute(SET_STATUS, meeting_id, status.value, reason, at)
+    async def set_status(
+        self, meeting_id: int, status: BotStatus, *, reason: str | None, at: datetime, evidence: str | None = None
+    ) -> None:
+        """Record a state of the meeting's session, and start or end with it; the last evidence of a reason counts."""
+        await self._connection.execute(SET_STATUS, meeting_id, status.value, reason, at, evidence)
 
     async def start(self, meeting_id: int, at: datetime) -> None:
         """Note when the bot came in; the first word counts."""

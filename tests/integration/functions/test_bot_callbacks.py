@@ -9,6 +9,7 @@ import pytest
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.session_token import SessionClaims, issue_session_token
+from vexa_functions.answers import MeetingAnswer
 from vexa_functions.bots.app import build
 from vexa_functions.bots.settings import BotsSettings
 from vexa_functions.store.tables import Store
@@ -100,6 +101,26 @@ async def test_a_bot_whose_session_has_ended_is_told_to_leave(call: Call) -> Non
 
     assert beat.json()["commands"][0]["kind"] == "leave"
     assert (late.status_code, epoch.status_code) == (204, 403)
+
+
+async def test_the_meeting_tells_the_reason_of_its_end_with_the_last_evidence(
+    call: Call, claims: SessionClaims, store: Store
+) -> None:
+    """Evidence of another reason is let go; evidence without a reason belongs to the one that is known."""
+    for status, reason, evidence in (
+        ("active", "admitted", "a bell rang"),
+        ("stopping", "meeting_ended", None),
+        ("completed", None, "track-eve.flac: Invalid data"),
+    ):
+        report = {"status": status, "at": ADMITTED_AT, "reason": reason, "evidence": evidence}
+        await call("statuses", {name: value for name, value in report.items() if value is not None})
+        async with store.reading() as tables:
+            meeting = await tables.meetings.by_id(claims.user_id, claims.meeting_id)
+        assert meeting is not None
+        assert (meeting.evidence is None) == (evidence is None)
+
+    assert meeting is not None
+    assert MeetingAnswer.of(meeting).data == {"reason": "meeting_ended", "evidence": "track-eve.flac: Invalid data"}
 
 
 async def test_a_token_is_good_for_one_session_and_not_for_ever(call: Call) -> None:

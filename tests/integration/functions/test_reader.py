@@ -70,8 +70,9 @@ class Spoken:
         async with self.store.transaction() as tables:
             session = await tables.sessions.lock(self.session_uid)
             assert session is not None
-            await tables.sessions.enter(session, BotStatus.COMPLETED, reason="stopped", evidence="Ann said so", at=AT)
-            await tables.meetings.set_status(self.meeting_id, BotStatus.COMPLETED, reason="stopped", at=AT)
+            why = {"reason": "stopped", "evidence": "Ann said so"}
+            await tables.sessions.enter(session, BotStatus.COMPLETED, at=AT, **why)
+            await tables.meetings.set_status(self.meeting_id, BotStatus.COMPLETED, at=AT, **why)
 
 
 async def a_meeting(store: Store, user_id: int, name: str = "standup", *, url: str | None = None) -> Spoken:
@@ -453,7 +454,7 @@ async def test_who_spoke_is_noted_at_the_end_unless_the_user_did(reader: httpx.A
     await reader.post("/internal/tick")
 
     data = (await reader.get("/meetings")).json()["meetings"][0]["data"]
-    assert data == {"participants": ["Maya"], "languages": ["de"], "reason": "stopped"}
+    assert data == {"participants": ["Maya"], "languages": ["de"], "reason": "stopped", "evidence": "Ann said so"}
 
 
 async def _dump(postgres_url: str) -> str:
