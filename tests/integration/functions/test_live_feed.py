@@ -339,6 +339,21 @@ async def test_another_users_meeting_is_not_found(talk: Talk, url: str, make_key
     assert "confidential" not in events.text
 
 
+async def test_a_socket_that_found_no_meeting_stays_open(talk: Talk, url: str, api_key: str) -> None:
+    """Who misspells a meeting may subscribe to the right one afterwards."""
+    async with connect(url, api_key) as socket:
+        await say(socket, action="subscribe", meetings=[{**talk.ref, "native_id": "misspelled"}])
+        said = [await hear(socket), await hear(socket)]
+        await say(socket, action="ping")
+        alive = await hear(socket)
+        await say(socket, action="subscribe", meetings=[talk.ref])
+        found = await hear(socket)
+
+    assert [message["type"] for message in said] == ["subscribed", "error"]
+    assert alive == {"type": "pong"}
+    assert [meeting["native_id"] for meeting in found["meetings"]] == [talk.ref["native_id"]]
+
+
 async def test_a_reader_that_takes_nothing_is_dropped_with_a_code(
     talk: Talk, start_gateway: Any, api_key: str, caplog: pytest.LogCaptureFixture
 ) -> None:

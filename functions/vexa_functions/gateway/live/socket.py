@@ -159,7 +159,7 @@ class LiveSocket:
 
     async def _follow(self) -> None:
         while True:
-            if not len(self._feed):
+            while not len(self._feed):
                 self._changed.clear()
                 await self._changed.wait()
             for message in await self._feed.next():
