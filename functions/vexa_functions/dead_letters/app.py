@@ -11,18 +11,25 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vexa_events.envelope import parse_http
 from vexa_events.publisher import SinkPublisher
 from vexa_functions.answers import MessageAnswer
 from vexa_functions.auth.admin_key import check_admin_key
 from vexa_functions.dead_letters import service
 from vexa_functions.dead_letters.answers import DeadLettersAnswer
+from vexa_functions.dead_letters.salvage import read_letter
 from vexa_functions.dead_letters.settings import DeadLettersSettings
 from vexa_functions.hosting.door import answer, answer_errors, read_body
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
 from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
-from vexa_functions.hosting.parameters import number_in_query, row_id_in_path, row_id_in_query
+from vexa_functions.hosting.parameters import (
+    MAX_ROW_ID,
+    choice_in_query,
+    number_in_query,
+    row_id_in_path,
+    row_id_in_query,
+    text_in_query,
+)
 from vexa_functions.store.tables import Store, open_store
 
 PUBLISH_TIMEOUT_S = 10.0
@@ -54,7 +61,7 @@ async def open_deps(settings: DeadLettersSettings) -> AsyncIterator[DeadLettersD
 async def post_letter(request: Request) -> Response:
     """Take one dead letter from the Broker."""
     deps: DeadLettersDeps = await request.app.state.deps.get()
-    await service.keep(deps.store, parse_http(request.headers, await read_body(request)))
+    await service.keep(deps.store, read_letter(request.headers, await read_body(request)))
     return Response(status_code=204)
 
 
@@ -65,8 +72,8 @@ async def get_letters(request: Request) -> Response:
         await service.list_letters(
             deps.store,
             before_id=row_id_in_query(request, "before"),
-            event_type=request.query_params.get("type"),
-            with_redriven=request.query_params.get("redriven") == "true",
+            event_type=text_in_query(request, "type"),
+            with_redriven=choice_in_query(request, "redriven", ("true", "false")) == "true",
             limit=number_in_query(request, "limit", default=50, least=1, most=500),
         )
     )
@@ -99,8 +106,16 @@ OPERATIONS = (
                 meaning="How many",
                 schema={"type": "integer", "minimum": 1, "maximum": 500, "default": 50},
             ),
-            Parameter(name="before", meaning="Only older ones than this id", schema={"type": "integer", "minimum": 0}),
-            Parameter(name="type", meaning="Only events of this type", schema={"type": "string"}),
+            Parameter(
+                name="before",
+                meaning="Only older ones than this id",
+                schema={"type": "integer", "minimum": 0, "maximum": MAX_ROW_ID},
+            ),
+            Parameter(
+                name="type",
+                meaning="Only events of this type",
+                schema={"type": "string", "minLength": 1, "maxLength": 255},
+            ),
             Parameter(name="redriven", meaning="Also those that were sent again", schema={"enum": ["true", "false"]}),
         ),
         answers={200: DeadLettersAnswer},
@@ -112,7 +127,7 @@ OPERATIONS = (
         summary="Send an event to the Broker again",
         caller=Caller.ADMINISTRATOR,
         answers={202: MessageAnswer},
-        errors=(404,),
+        errors=(404, 409),
     ),
 )
 

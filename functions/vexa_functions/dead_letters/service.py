@@ -5,10 +5,11 @@ import binascii
 from dataclasses import replace
 
 from vexa_events.envelope import Event
-from vexa_events.errors import NotFound
+from vexa_events.errors import Conflict, NotFound
 from vexa_events.publisher import Publisher
 from vexa_functions.answers import MessageAnswer
 from vexa_functions.dead_letters.answers import DeadLetterAnswer, DeadLettersAnswer
+from vexa_functions.dead_letters.salvage import Letter
 from vexa_functions.store.dead_letters import Failure
 from vexa_functions.store.tables import Store
 
@@ -18,11 +19,14 @@ CAUSE = "knativeerrordata"
 UNKNOWN_DESTINATION = "unknown"
 
 
-async def keep(store: Store, event: Event) -> None:
+async def keep(store: Store, letter: Letter) -> None:
     """Keep an event as its producer made it, and beside it what the Broker says of the failure."""
+    event = letter.event
     extensions = {name: value for name, value in event.extensions.items() if not name.startswith("knativeerror")}
     async with store.reading() as tables:
-        await tables.dead_letters.keep(replace(event, extensions=extensions), failure_of(event))
+        await tables.dead_letters.keep(
+            replace(event, extensions=extensions), failure_of(event), unreadable=letter.unreadable
+        )
 
 
 async def list_letters(
@@ -43,8 +47,10 @@ async def redrive(store: Store, publisher: Publisher, letter_id: int) -> Message
         letter = await tables.dead_letters.by_id(letter_id)
         if letter is None:
             raise NotFound(f"no dead letter {letter_id}")
+        if letter.unreadable is not None:
+            raise Conflict(f"dead letter {letter_id} cannot be sent again: {letter.unreadable}")
         await publisher.publish(letter.event)
-        await tables.dead_letters.mark_redriven(letter_id)
+        await tables.dead_letters.mark_redriven(letter_id, times=letter.times)
     return MessageAnswer(message=f"event {letter.event.id} was sent again")
 
 

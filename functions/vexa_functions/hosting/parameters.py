@@ -1,14 +1,18 @@
 """Numbers, texts and times from paths and query strings, checked."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 
 from vexa_events.errors import InvalidMessage, NotFound
 
 _MAX_DIGITS = 18
+MAX_ROW_ID = 10**_MAX_DIGITS - 1
 _MAX_TEXT = 255
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""Closer to the edges of time there is no room for offsets and margins."""
 
 
 def row_id_in_path(request: Request, name: str = "id") -> int:
@@ -69,7 +73,9 @@ def time_in_query(request: Request, name: str) -> datetime | None:
         raise InvalidMessage(f"{name}: must be a time such as 2026-01-31T12:00:00Z") from exc
     if moment.tzinfo is None:
         raise InvalidMessage(f"{name}: must say its time zone, as in 2026-01-31T12:00:00Z")
-    return moment
+    if not EARLIEST <= moment < LATEST:
+        raise InvalidMessage(f"{name}: must lie between the years 1900 and 9999")
+    return moment.astimezone(UTC)
 
 
 def _check_text(name: str, text: str, *, most: int) -> None:

@@ -68,6 +68,8 @@ class Sink:
     url: str = ""
     status: int = 202
     events: list[Event] = field(default_factory=list)
+    on_event: Callable[[Event], Awaitable[None]] | None = None
+    """Awaited before an event is answered."""
 
     def of_type(self, event_type: str) -> list[Event]:
         return [event for event in self.events if event.type == event_type]
@@ -98,6 +100,8 @@ async def sink(serve: Serve) -> Sink:
 
     async def take(request: Request) -> Response:
         event = parse_http(request.headers, await request.body())
+        if remembered.on_event is not None:
+            await remembered.on_event(event)
         if remembered.status == 202:
             remembered.events.append(event)
         return Response(status_code=remembered.status)

@@ -131,3 +131,80 @@ async def test_only_the_administrator_sees_them(dead_letters: httpx.AsyncClient,
     answer = await dead_letters.request(method, f"/admin/dead-letters{path}")
 
     assert answer.status_code == 403
+
+
+HOSTILE = {
+    "NUL": b'{"meeting_id": 7, "text": "a\\u0000\\"\\\\ \xc3\xa4\\ud83d\\ude00"}',
+    "half a character": b'{"meeting_id": 7, "text": "a\\ud800"}',
+    "no number of JSON": b'{"meeting_id": 1e999}',
+    "no JSON": b"\xff\x00{",
+    "too large for an event": b'"' + b"x" * 70_000 + b'"',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+async def test_the_last_net_takes_anything(dead_letters: httpx.AsyncClient, body: bytes) -> None:
+    """What the dead letter sink refuses is lost, so whatever an event holds is kept and listed."""
+    headers, _ = encode_binary(replace(EVENT, extensions={**EVENT.extensions, **FAILED}))
+
+    taken = await dead_letters.post("/", headers=headers, content=body)
+
+    assert taken.status_code == 204
+    assert [letter["event"]["id"] for letter in await listed(dead_letters)] == ["s.0:1:7"]
+
+
+async def test_what_is_no_event_at_all_is_kept(dead_letters: httpx.AsyncClient) -> None:
+    """Its id is made of its body, so that the same again is counted."""
+    for _ in range(2):
+        taken = await dead_letters.post("/", headers={"ce-id": "%00" + "i" * 5_000}, content=b"[1")
+        nameless = await dead_letters.post("/", content=b"[1")
+
+    assert (taken.status_code, nameless.status_code) == (204, 204)
+    assert [(letter["times"], letter["event"]["type"]) for letter in await listed(dead_letters)] == [(2, "unknown")] * 2
+
+
+async def test_an_event_with_nul_is_sent_again_as_it_was_made(dead_letters: httpx.AsyncClient, sink: Any) -> None:
+    """How it is kept does not show in what is redriven."""
+    event = replace(EVENT, data={'"\\u0000\x00': ["\x00", "\\", 'ä"\U0001f600\n', 1.5, None], "meeting_id": 7})
+    await send(dead_letters, event, FAILED)
+    (letter,) = await listed(dead_letters)
+
+    answer = await dead_letters.post(f"/admin/dead-letters/{letter['id']}/redrive")
+
+    assert answer.status_code == 202
+    assert sink.events == [event]
+
+
+async def test_what_no_consumer_could_read_is_not_sent_again(dead_letters: httpx.AsyncClient, sink: Any) -> None:
+    """The administrator is told why."""
+    headers, _ = encode_binary(EVENT)
+    await dead_letters.post("/", headers=headers, content=b"no JSON")
+    (letter,) = await listed(dead_letters)
+
+    answer = await dead_letters.post(f"/admin/dead-letters/{letter['id']}/redrive")
+
+    assert (answer.status_code, sink.events) == (409, [])
+    assert "not JSON" in answer.json()["detail"]
+
+
+async def test_a_letter_that_comes_back_before_it_is_marked_waits(dead_letters: httpx.AsyncClient, sink: Any) -> None:
+    """A Broker may be quicker to return an event than the redrive is to end."""
+    await send(dead_letters, EVENT, FAILED)
+    (letter,) = await listed(dead_letters)
+
+    async def come_back(event: Event) -> None:
+        await send(dead_letters, event, FAILED)
+
+    sink.on_event = come_back
+    await dead_letters.post(f"/admin/dead-letters/{letter['id']}/redrive")
+
+    assert [(letter["times"], letter["redriven_at"]) for letter in await listed(dead_letters)] == [(2, None)]
+
+
+@pytest.mark.parametrize(("name", "value"), [("type", "\x00"), ("type", ""), ("redriven", "banana")])
+async def test_a_filter_that_makes_no_sense_is_named(dead_letters: httpx.AsyncClient, name: str, value: str) -> None:
+    """The detail begins with the parameter at fault."""
+    answer = await dead_letters.get("/admin/dead-letters", params={name: value})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"{name}: ")
