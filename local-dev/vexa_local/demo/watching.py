@@ -21,6 +21,7 @@ ENDED_BY_ITSELF = "meeting_ended"
 """The reason of a bot that heard the recording to its end."""
 _CALL_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 5.0
+_LEAVES_WITHIN_S = 60.0
 _LOOK_EVERY_S = 1.0
 _FRAME_S = 0.25
 _MAX_RECONNECTS = 5
@@ -40,13 +41,22 @@ class Api:
     key: str
 
     async def send_bot(self, meeting: str) -> "Attendance":
-        """Ask for a bot; where one is there already, that one is meant."""
+        """Ask for a bot; one that is there already is meant instead, unless it is about to leave."""
         body = {"platform": PLATFORM, "native_meeting_id": meeting}
-        answer = await self._call("POST", "/bots", json=body)
-        if answer.status_code != httpx.codes.CONFLICT:
-            return Attendance(meeting_id=int(_json(answer, f"POST /bots for {_name(meeting)}")["id"]), is_ours=True)
-        stored = _json(await self._call("GET", f"/transcripts/{_name(meeting)}"), "GET /transcripts")
-        return Attendance(meeting_id=int(stored["id"]), is_ours=False)
+        try:
+            async with asyncio.timeout(_LEAVES_WITHIN_S):
+                while True:
+                    answer = await self._call("POST", "/bots", json=body)
+                    if answer.status_code != httpx.codes.CONFLICT:
+                        sent = _json(answer, f"POST /bots for {_name(meeting)}")
+                        return Attendance(meeting_id=int(sent["id"]), is_ours=True)
+                    there = _json(await self._call("GET", f"/transcripts/{_name(meeting)}"), "GET /transcripts")
+                    status = BotStatus(there["status"])
+                    if status is not BotStatus.STOPPING and not status.is_terminal:
+                        return Attendance(meeting_id=int(there["id"]), is_ours=False)
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        except TimeoutError as exc:
+            raise DemoFailed(f"an earlier bot did not leave {meeting} within {_LEAVES_WITHIN_S:.0f} s") from exc
 
     async def stop_bot(self, meeting: str) -> None:
         """Tell the bot to leave."""

@@ -32,6 +32,8 @@ class Gateway:
     status: str = "active"
     reason: str | None = None
     finalized: bool = False
+    leaves_when_asked: bool = False
+    """Whether a bot is gone once its transcript has been read."""
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -45,6 +47,7 @@ class Gateway:
         return JSONResponse({"id": 8}, status_code=201)
 
     async def transcript(self, _: Request) -> Response:
+        self.is_attended = self.is_attended and not self.leaves_when_asked
         return JSONResponse(self.stored())
 
     def stored(self) -> dict[str, Any]:
@@ -94,6 +97,15 @@ async def test_a_running_bot_is_watched_not_stopped(gateway: Gateway) -> None:
     attendance = await gateway.api.send_bot("standup")
 
     assert (attendance, gateway.asked) == (THEIRS, ["POST"])
+
+
+async def test_a_bot_that_is_about_to_leave_is_waited_for(gateway: Gateway) -> None:
+    """The demo that was interrupted a moment ago must not spoil the next one."""
+    gateway.is_attended, gateway.status, gateway.leaves_when_asked = True, "stopping", True
+
+    attendance = await gateway.api.send_bot("standup")
+
+    assert (attendance.is_ours, gateway.asked) == (True, ["POST", "POST"])
 
 
 async def test_a_bot_that_we_sent_is_ours(gateway: Gateway) -> None:
