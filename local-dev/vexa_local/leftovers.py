@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import psutil
 
+from vexa_functions.bots.launchers.process import seconds_after_boot
+
 _POLL_S = 0.02
 _KILLED_WITHIN_S = 5.0
+_START_TOLERANCE_S = 0.05
 
 
 def command_of(pid: int) -> str:
@@ -22,7 +25,7 @@ def find_process(pid: int, started: float) -> psutil.Process | None:
     """Find the living process that got this number at this time: numbers are used again, pairs are not."""
     try:
         process = psutil.Process(pid)
-        is_it = abs(process.create_time() - started) < 1.0
+        is_it = abs(seconds_after_boot(process) - started) < _START_TOLERANCE_S
     except psutil.NoSuchProcess:
         return None
     return process if is_it and is_alive(process) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from vexa_functions.bots.launchers.process import seconds_after_boot
 from vexa_local.leftovers import find_process
 
 
@@ -33,7 +34,7 @@ class Records:
     def remember(self, name: str, pid: int, *, stop_signal: signal.Signals, stage: int) -> None:
         """Write down a process that has started; the file is replaced in one step."""
         try:
-            started = psutil.Process(pid).create_time()
+            started = seconds_after_boot(psutil.Process(pid))
         except psutil.NoSuchProcess:
             return
         self._by_name[name] = {"pid": pid, "started": started, "stop_signal": stop_signal, "stage": stage}

@@ -7,7 +7,7 @@ proves is for `judging` to say.
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from vexa_events.errors import Unavailable
 from vexa_events.identity import BotStatus
@@ -32,6 +32,8 @@ from vexa_functions.store.tables import Store
 logger = logging.getLogger(__name__)
 
 SWEEP_LIMIT = 500
+PUBLISHED_KEPT = timedelta(days=7)
+"""How long an event stays in the outbox after the Broker has taken it: webhooks look there for what they missed."""
 Judgement = Ended | ToStop | ToKill | ToRemove | Undecided
 
 
@@ -65,6 +67,8 @@ class Reconciler:
         except Unavailable as exc:
             logger.warning("launcher not asked", extra={"cause": str(exc)})
         await self._announcer.drain()
+        async with self._store.reading() as tables:
+            await tables.outbox.forget_published(older_than=PUBLISHED_KEPT)
 
     async def _reconcile(self) -> None:
         """The list of bots is read before the rows: a bot that it holds has had its row by then."""

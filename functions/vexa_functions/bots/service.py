@@ -62,7 +62,7 @@ class BotService:
         self, user_id: UserId, wanted: BotRequest, *, idempotency_key: str | None = None
     ) -> MeetingAnswer:
         """
-        Write the meeting and its session in one transaction, then launch the bot.
+        Write the meeting and its session in one transaction, then launch the bot: nothing that may hang comes between.
 
         A request under the key of an earlier one is answered with the meeting
         that the earlier one made, as it is by now.
@@ -83,8 +83,8 @@ class BotService:
         async with self._store.transaction() as tables:
             meeting, is_new = await _find_or_insert(tables, plan)
         if is_new:
-            await self._announcer.announce(plan.session_uid, meeting.id, BotStatus.REQUESTED)
             await self._launch(meeting, plan)
+            await self._announcer.announce(plan.session_uid, meeting.id, BotStatus.REQUESTED)
         return await self._answer(user_id, meeting)
 
     async def stop_bot(self, user_id: UserId, platform: str, native_meeting_id: str) -> None:

@@ -1,6 +1,7 @@
 """The outbox: events written in the transaction of the fact they tell, published afterwards."""
 
 import json
+from datetime import timedelta
 
 from vexa_events.envelope import Event, encode_json, parse_json
 from vexa_functions.store.database import Connection
@@ -13,6 +14,7 @@ SELECT id, event FROM outbox
    FOR UPDATE SKIP LOCKED
 """
 MARK = "UPDATE outbox SET published_at = now() WHERE id = $1"
+FORGET = "DELETE FROM outbox WHERE published_at < now() - $1::interval"
 REFUSE = "UPDATE outbox SET refused = $2 WHERE id = $1"
 
 
@@ -38,3 +40,7 @@ class Outbox:
     async def refuse(self, row_id: int, why: str) -> None:
         """Keep an event that the sink will never take where an operator finds it."""
         await self._connection.execute(REFUSE, row_id, why)
+
+    async def forget_published(self, *, older_than: timedelta) -> None:
+        """Delete events that were published long ago; what was refused stays for an operator."""
+        await self._connection.execute(FORGET, older_than)

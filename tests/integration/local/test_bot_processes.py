@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vexa_functions.bots.launchers.process import seconds_after_boot
 from vexa_local.bot_processes import STOP_WITHIN_S, running_bots, stop_bots
 
 TELLING = """
 import json, pathlib, psutil, signal, subprocess, sys, time
 def launch(*_):
     bot = subprocess.Popen(["sleep", "600"])
-    facts = {{"pid": bot.pid, "started": psutil.Process(bot.pid).create_time()}}
+    facts = {{"pid": bot.pid, "started": psutil.Process(bot.pid).create_time() - psutil.boot_time()}}
     pathlib.Path({folder!r}, "second.pid").write_text(json.dumps(facts))
     sys.exit()
 signal.signal(signal.SIGTERM, launch)
@@ -41,7 +42,7 @@ def record(folder: Path, name: str, pid: int, started: float) -> None:
 
 def test_living_bots_are_told_to_end(tmp_path: Path, bot: "subprocess.Popen[bytes]") -> None:
     """Bots outlive the function that started them, so the stack looks for them."""
-    record(tmp_path, "session", bot.pid, psutil.Process(bot.pid).create_time())
+    record(tmp_path, "session", bot.pid, seconds_after_boot(psutil.Process(bot.pid)))
 
     stopped = asyncio.run(stop_bots(tmp_path))
 
@@ -56,7 +57,7 @@ def test_a_bot_that_its_parent_has_not_noticed_is_not_waited_for(tmp_path: Path)
     with subprocess.Popen([sys.executable, "-c", spawn], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        record(tmp_path, "session", pid, psutil.Process(pid).create_time())
+        record(tmp_path, "session", pid, seconds_after_boot(psutil.Process(pid)))
         begun = time.monotonic()
 
         stopped = asyncio.run(stop_bots(tmp_path))
@@ -73,7 +74,7 @@ def test_a_bot_that_starts_while_others_are_stopped_is_stopped_too(tmp_path: Pat
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         first.stdout.readline()
-        record(tmp_path, "first", first.pid, psutil.Process(first.pid).create_time())
+        record(tmp_path, "first", first.pid, seconds_after_boot(psutil.Process(first.pid)))
 
         stopped = asyncio.run(stop_bots(tmp_path))
 

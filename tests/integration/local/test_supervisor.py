@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vexa_functions.bots.launchers.process import seconds_after_boot
 from vexa_local.errors import StartFailed
 from vexa_local.parts import PartSpec
 from vexa_local.ports import LOOPBACK, free_port
@@ -202,7 +203,7 @@ async def test_a_killed_runs_processes_are_stopped_by_the_next(
     supervisor: Supervisor, heard: Heard, tmp_path: Path, outsider: "subprocess.Popen[bytes]"
 ) -> None:
     """A supervisor that was killed could not clean up; its records tell what to stop."""
-    record(tmp_path, outsider.pid, psutil.Process(outsider.pid).create_time())
+    record(tmp_path, outsider.pid, seconds_after_boot(psutil.Process(outsider.pid)))
 
     await supervisor.start([])
 

@@ -25,7 +25,7 @@ PREFIX = "process:"
 SUFFIX = ".pid"
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "VIRTUAL_ENV")
 """A bot sees these of our own environment, and none of our secrets."""
-START_TOLERANCE_S = 1.0
+START_TOLERANCE_S = 0.05
 KILL_TIMEOUT_S = 5.0
 
 
@@ -98,7 +98,7 @@ class ProcessLauncher:
             Found(
                 reference=PREFIX + session_uid,
                 session_uid=session_uid,
-                started_at=datetime.fromtimestamp(record.started, UTC),
+                started_at=datetime.fromtimestamp(psutil.boot_time() + record.started, UTC),
             )
             for session_uid, record in records
             if record is not None
@@ -108,7 +108,7 @@ class ProcessLauncher:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         pid = _spawn(self._command, env)
         try:
-            record = json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()})
+            record = json.dumps({"pid": pid, "started": seconds_after_boot(psutil.Process(pid))})
             self._file(session_uid).write_text(record)
         except (OSError, psutil.Error):
             os.kill(pid, signal.SIGKILL)
@@ -123,7 +123,7 @@ class ProcessLauncher:
         try:
             process = psutil.Process(record.pid)
             alive = process.status() != psutil.STATUS_ZOMBIE
-            return process if alive and abs(process.create_time() - record.started) < START_TOLERANCE_S else None
+            return process if alive and abs(seconds_after_boot(process) - record.started) < START_TOLERANCE_S else None
         except psutil.NoSuchProcess:
             return None
 
@@ -139,6 +139,11 @@ class ProcessLauncher:
 
     def _file(self, session_uid: str) -> Path:
         return self._run_dir / f"{session_uid}{SUFFIX}"
+
+
+def seconds_after_boot(process: psutil.Process) -> float:
+    """Tell when a process started, on a clock that setting the wall clock does not move."""
+    return float(process.create_time() - psutil.boot_time())
 
 
 def _spawn(command: Sequence[str], env: Mapping[str, str]) -> int:
