@@ -15,8 +15,6 @@ from vexa_events.identity import MissingReason
 from vexa_events.stream import REPLAY_S
 
 REPLAY_MS = to_ms(REPLAY_S)
-STORED_SLACK_MS = 1
-"""Rounding between rooms may cost this much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ class Tape:
     @property
     def is_settled(self) -> bool:
         """Whether capture is over and the database has all of it."""
-        return self.is_finished and self.stored_ms >= self.end_ms - STORED_SLACK_MS
+        return self.is_finished and self.stored_ms >= self.end_ms
 
     @property
     def oldest_audio_ms(self) -> int | None:

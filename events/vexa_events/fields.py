@@ -29,6 +29,11 @@ def same_instant(first_s: float, second_s: float) -> bool:
     return math.isclose(first_s, second_s, rel_tol=0.0, abs_tol=CLOCK_STEP_S / 2)
 
 
+def reaches(edge_s: float, position_s: float) -> bool:
+    """Tell whether what goes until `edge_s` leaves nothing of the session clock before `position_s`."""
+    return position_s - edge_s < CLOCK_STEP_S / 2
+
+
 def size_bytes(message: BaseModel) -> int:
     """Measure a message as it travels: UTF-8 JSON without what is not set."""
     return len(message.model_dump_json(exclude_none=True).encode())

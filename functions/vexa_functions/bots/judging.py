@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vexa_events.fields import CLOCK_STEP_S
+from vexa_events.fields import reaches
 from vexa_events.identity import BotStatus
 from vexa_functions.bots.launchers.launcher import Exited, Observation, Running, Starting, Unknown
 from vexa_functions.store.sessions import Session
@@ -95,7 +95,7 @@ def judge_exit(session: Session, seen: Exited, streams: Sequence[Stream]) -> End
     """Say how a session ended whose bot's process ended without a last word."""
     code = "an unknown code" if seen.code is None else f"code {seen.code}"
     evidence = f"the bot's process ended with {code}" + (f" ({seen.why})" if seen.why else "")
-    is_all_stored = all(stream.captured_until_s - stream.stored_until_s <= CLOCK_STEP_S for stream in streams)
+    is_all_stored = all(reaches(stream.stored_until_s, stream.captured_until_s) for stream in streams)
     was_told = session.stop_requested_at is not None
     if is_all_stored and (was_told or (session.status is BotStatus.STOPPING and seen.code == 0)):
         return Ended(status=BotStatus.COMPLETED, reason="stopped_by_user" if was_told else None, evidence=evidence)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vexa_events.fields import CLOCK_STEP_S
+from vexa_events.fields import reaches
 from vexa_events.identity import BotStatus, MissingReason
 from vexa_events.transcript import SpanKind
 from vexa_functions.store.transcripts import StoredSpan, StreamExtent
@@ -92,12 +92,12 @@ def _missing(stream: StreamExtent, spans: Sequence[StoredSpan]) -> list[Missing]
     found: list[Missing] = []
     edge_s = stream.start_s
     for span in spans:
-        if span.from_s - edge_s > CLOCK_STEP_S:
+        if not reaches(edge_s, span.from_s):
             found.append(_gap(stream, edge_s, span.from_s, MissingReason.UNKNOWN))
         if span.kind == SpanKind.MISSING:
             found.append(_gap(stream, span.from_s, span.until_s, span.reason or MissingReason.UNKNOWN))
         edge_s = max(edge_s, span.until_s)
-    if stream.finalized_at is not None and stream.captured_until_s - edge_s > CLOCK_STEP_S:
+    if stream.finalized_at is not None and not reaches(edge_s, stream.captured_until_s):
         lost = MissingReason.BOT_LOST if stream.status == BotStatus.FAILED else MissingReason.UNKNOWN
         found.append(_gap(stream, edge_s, stream.captured_until_s, lost))
     return found

@@ -3,7 +3,7 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
-from vexa_events.fields import CLOCK_STEP_S
+from vexa_events.fields import reaches
 from vexa_events.lifecycle import MeetingFinalized
 from vexa_events.registry import finalized_event
 from vexa_functions.collector.coverage import coverage
@@ -55,7 +55,7 @@ async def _note_participants(tables: Tables, session: Session) -> None:
 
 async def _is_stored(tables: Tables, session: Session) -> bool:
     streams = await tables.streams.of_session(session.session_uid)
-    return all(stream.captured_until_s - stream.stored_until_s < CLOCK_STEP_S for stream in streams)
+    return all(reaches(stream.stored_until_s, stream.captured_until_s) for stream in streams)
 
 
 async def _summary(tables: Tables, session: Session) -> MeetingFinalized:

@@ -19,6 +19,7 @@ from vexa_events.fields import (
     Text,
     Uid,
     at_clock_step,
+    reaches,
     same_instant,
     size_bytes,
 )
@@ -118,3 +119,12 @@ def test_an_error_does_not_repeat_the_value() -> None:
 def test_a_size_counts_bytes_and_only_what_is_set() -> None:
     """The measure is that of the wire: UTF-8, no nulls."""
     assert size_bytes(Note(text="é")) == len('{"text":"é"}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("edge_s", "position_s", "expected"),
+    [(0.0, 0.001, False), (10.0, 10.001, False), (10.001, 10.001, True), (0.1 + 0.2, 0.3, True), (3.0, 2.0, True)],
+)
+def test_an_edge_that_lacks_one_millisecond_does_not_reach(edge_s: float, position_s: float, expected: bool) -> None:
+    """A stream of a millisecond is stored when that millisecond is; how floats are spelled does not matter."""
+    assert reaches(edge_s, position_s) is expected

@@ -54,6 +54,15 @@ def test_a_completed_session_that_lacks_text_says_unknown() -> None:
     assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]] == [(2.0, 5.0, "unknown")]
 
 
+def test_a_millisecond_that_was_not_stored_is_missing_at_the_end_and_not_pending() -> None:
+    """Nothing of a finalized session is on its way."""
+    stream = a_stream(captured_until_s=0.001, status="completed", finalized_at=ENDED_AT)
+
+    ledger = coverage([stream], [])
+
+    assert (ledger["pending_s"], ledger["missing_s"]) == (0.0, 0.001)
+
+
 def test_a_hole_between_spans_says_unknown() -> None:
     """The check of the ledger finds rows that were never written."""
     laid = spans(("speech", 1.0, None)) + spans(("speech", 1.0, None), start_s=2.0)
