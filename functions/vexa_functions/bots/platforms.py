@@ -40,7 +40,10 @@ RULES: Mapping[str, Rules] = {
     "janus": Rules(
         id=ROOM, id_in_words="a room and its server", passcode=re.compile(r"[\x21-\x7e]{1,64}"), needs_url=True
     ),
-    REPLAY: Rules(id=re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), id_in_words="the name of a recording"),
+    REPLAY: Rules(
+        id=re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"),
+        id_in_words="the name of a recording: up to 64 letters, digits, - and _, the first a letter or digit",
+    ),
 }
 TEAMS_THREAD = re.compile(r"[0-9a-f]{16}")
 """How the meetings of long Teams links are named; they are joined by the link, without a passcode."""
