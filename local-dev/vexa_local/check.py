@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from vexa_events.identity import MissingReason
+from vexa_events.fields import same_instant
+from vexa_events.identity import BotStatus, MissingReason
 
 TOLERANCE_S = 0.002
 """Rounding to whole milliseconds, at either end of an interval."""
@@ -40,11 +41,27 @@ class Span(Protocol):
 def check_transcript(transcript: Mapping[str, Any], spans: Sequence[Span]) -> list[Finding]:
     """Check what GET /transcripts answered against itself and against the stored spans."""
     return [
+        *_check_end(transcript),
         *_check_streams(transcript),
         *_check_missing(transcript),
         *_check_segments(transcript),
         *_check_spans(transcript, spans),
     ]
+
+
+def nothing_heard(transcript: Mapping[str, Any]) -> str | None:
+    """Tell why a meeting that failed has no stream; None for every other meeting."""
+    if transcript["coverage"]["streams"] or transcript["status"] != BotStatus.FAILED:
+        return None
+    told = [transcript["data"].get(name) for name in ("reason", "evidence")]
+    return ": ".join(["nothing was heard", *filter(None, told)])
+
+
+def _check_end(transcript: Mapping[str, Any]) -> Iterator[Finding]:
+    """A ledger is complete once the meeting is finalized."""
+    if not transcript["finalized"] and nothing_heard(transcript) is None:
+        what = f"the meeting is {transcript['status']}, and not finalized: its ledger is not complete yet"
+        yield Finding(rule="open", where=f"meeting {transcript['id']}", what=what)
 
 
 def _check_streams(transcript: Mapping[str, Any]) -> Iterator[Finding]:
@@ -54,7 +71,7 @@ def _check_streams(transcript: Mapping[str, Any]) -> Iterator[Finding]:
         total_s = sum(stream[name] for name in ("speech_s", "silence_s", "missing_s", "pending_s"))
         if abs(total_s - stream["captured_s"]) > 3 * TOLERANCE_S:
             yield Finding(rule="sum", where=uid, what=f"{total_s:.3f} s of {stream['captured_s']:.3f} s accounted for")
-        if transcript["finalized"] and stream["pending_s"] > TOLERANCE_S:
+        if transcript["finalized"] and not same_instant(stream["pending_s"], 0.0):
             yield Finding(rule="pending", where=uid, what=f"{stream['pending_s']:.3f} s pending in a finalized meeting")
 
 

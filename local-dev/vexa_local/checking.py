@@ -8,7 +8,7 @@ import httpx
 
 from vexa_functions.store.database import Database
 from vexa_functions.store.transcripts import StoredSpan, Transcripts
-from vexa_local.check import Finding, check_transcript
+from vexa_local.check import Finding, check_transcript, nothing_heard
 from vexa_local.errors import StartFailed
 from vexa_local.parts import Output
 from vexa_local.stack import Stack
@@ -30,7 +30,7 @@ async def check_stored_meeting(stack: Stack, meeting: str, output: Output) -> li
         output.note(line)
     for finding in findings:
         output.note(str(finding))
-    output.note(f"{len(findings)} findings" if findings else "every second is accounted for, once")
+    output.note(_verdict(transcript, findings))
     return findings
 
 
@@ -42,6 +42,12 @@ def summary(transcript: Mapping[str, Any]) -> Sequence[str]:
         f"{stream['missing_s']:.3f} missing, {stream['pending_s']:.3f} pending"
         for stream in transcript["coverage"]["streams"]
     ]
+
+
+def _verdict(transcript: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+    if findings:
+        return f"{len(findings)} findings" if len(findings) > 1 else "1 finding"
+    return nothing_heard(transcript) or "every second is accounted for, once"
 
 
 async def _read_transcript(env: Mapping[str, str], meeting: str) -> dict[str, Any]:

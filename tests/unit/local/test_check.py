@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vexa_local.check import check_transcript
+from vexa_local.check import check_transcript, nothing_heard
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ def a_transcript(**changes: Any) -> dict[str, Any]:
     stream |= changes.pop("stream", {})
     missing = changes.pop("missing", [a_gap(8.0, 10.0)])
     segments = changes.pop("segments", [a_segment(0, 0.5, 2.0), a_segment(1, 2.5, 4.0)])
-    return {"finalized": True, "segments": segments, "coverage": {"streams": [stream], "missing": missing}} | changes
+    ledger = {"streams": changes.pop("streams", [stream]), "missing": missing}
+    meeting = {"id": 7, "status": "completed", "data": {}, "finalized": True}
+    return meeting | {"segments": segments, "coverage": ledger} | changes
 
 
 def a_gap(start: float, end: float, reason: str = "bot_lost") -> dict[str, Any]:
@@ -57,6 +59,9 @@ def test_a_ledger_that_adds_up_has_no_findings() -> None:
     [
         ({"stream": {"speech_s": 3.0}}, "sum"),
         ({"stream": {"silence_s": 3.0, "pending_s": 1.0}}, "pending"),
+        ({"stream": {"silence_s": 3.999, "pending_s": 0.001}}, "pending"),
+        ({"finalized": False}, "open"),
+        ({"finalized": False, "streams": [], "segments": [], "missing": []}, "open"),
         ({"missing": [a_gap(8.0, 10.0, "unknown")]}, "unknown"),
         ({"missing": [a_gap(8.0, 9.5), a_gap(9.0, 10.0)]}, "overlap"),
         ({"segments": [a_segment(0, 0.5, 2.0), a_segment(1, 1.5, 4.0)]}, "overlap"),
@@ -64,7 +69,19 @@ def test_a_ledger_that_adds_up_has_no_findings() -> None:
         ({"segments": [a_segment(0, 0.5, 2.0), a_segment(0, 2.5, 4.0)]}, "twice"),
         ({"segments": [a_segment(0, 9.0, 11.0)], "missing": []}, "extent"),
     ],
-    ids=["sum", "pending", "unknown", "missing twice", "text twice", "text in a hole", "same id", "past the capture"],
+    ids=[
+        "sum",
+        "pending",
+        "one ms pending",
+        "not finalized",
+        "not finalized nor heard",
+        "unknown",
+        "missing twice",
+        "text twice",
+        "text in a hole",
+        "same id",
+        "past the capture",
+    ],
 )
 def test_what_does_not_add_up_is_found(changes: dict[str, Any], rule: str) -> None:
     """Each rule is named by the finding that breaks it."""
@@ -83,3 +100,13 @@ def test_what_does_not_add_up_is_found(changes: dict[str, Any], rule: str) -> No
 def test_spans_that_do_not_tile_the_stream_are_found(spans: tuple[Span, ...], rule: str) -> None:
     """Totals alone could hide a hole behind an overlap."""
     assert rule in {finding.rule for finding in check_transcript(a_transcript(), spans)}
+
+
+def test_a_failed_meeting_without_a_stream_says_why_nothing_was_heard() -> None:
+    """There is no ledger that could add up."""
+    data = {"reason": "recording_not_found", "evidence": "there is no recording 'x'"}
+    failed = a_transcript(streams=[], segments=[], missing=[], status="failed", data=data, finalized=False)
+
+    assert check_transcript(failed, ()) == []
+    assert nothing_heard(failed) == "nothing was heard: recording_not_found: there is no recording 'x'"
+    assert nothing_heard(a_transcript(status="failed", data=data)) is None
