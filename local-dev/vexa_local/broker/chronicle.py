@@ -94,7 +94,7 @@ class Chronicle:
         self.dropped = 0
         """Notes that were never written."""
 
-    def accepted(self, broker: BrokerName, entry_id: str, event: Event) -> None:
+    def accepted(self, broker: BrokerName, entry: str, event: Event) -> None:
         """Note an event's attributes."""
         seen = Seen(
             id=event.id,
@@ -105,19 +105,19 @@ class Chronicle:
             dataschema=event.dataschema,
             extensions=dict(event.extensions),
         )
-        self._add(broker, Note(at=self._clock(), entry=entry_id, event=seen))
+        self._add(broker, Note(at=self._clock(), entry=entry, event=seen))
 
     def tried(
-        self, broker: BrokerName, entry_id: str, trigger: str, *, stage: Stage, retry: int, status: int, **also: Any
+        self, broker: BrokerName, entry: str, trigger: str, *, stage: Stage, retry: int, status: int, **also: Any
     ) -> None:
         """Note an attempt and its status; `detail` and `wait_s` where they apply."""
         detail = also.pop("detail", b"").decode("utf-8", "replace")[:MAX_DETAIL] or None
         told = {"stage": stage, "retry": retry, "status": status, "detail": detail, **also}
-        self._add(broker, Note(at=self._clock(), entry=entry_id, trigger=trigger, **told))
+        self._add(broker, Note(at=self._clock(), entry=entry, trigger=trigger, **told))
 
-    def ended(self, broker: BrokerName, entry_id: str, trigger: str, end: End) -> None:
+    def ended(self, broker: BrokerName, entry: str, trigger: str, end: End) -> None:
         """Note that a Trigger is done with an entry."""
-        self._add(broker, Note(at=self._clock(), entry=entry_id, trigger=trigger, end=end))
+        self._add(broker, Note(at=self._clock(), entry=entry, trigger=trigger, end=end))
 
     async def recent(self, broker: BrokerName, *, after: str | None, count: int) -> list[tuple[str, Note]]:
         """Return the newest notes that follow a position, oldest first, each with its position."""

@@ -58,7 +58,7 @@ class Courier:
             end = End.DELIVERED
         else:
             end = await self._lay_to_rest(entry, failure, progress)
-        self._chronicle.ended(self._journal.broker, entry.id, self._trigger.name, end)
+        self._chronicle.ended(self._journal.broker, entry.uid, self._trigger.name, end)
         return end
 
     async def _hand_to_subscriber(self, entry: Entry, progress: Progress) -> Failure | None:
@@ -122,7 +122,7 @@ class Courier:
     def _note(self, entry: Entry, stage: Stage, retry: int, answer: Answer, wait_s: float | None) -> None:
         self._chronicle.tried(
             self._journal.broker,
-            entry.id,
+            entry.uid,
             self._trigger.name,
             stage=stage,
             retry=retry,

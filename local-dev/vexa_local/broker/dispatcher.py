@@ -1,4 +1,4 @@
-"""Takes the entries that one Trigger wants: side by side, or in order within a partition."""
+"""Takes the entries of one Trigger: side by side, or in order within a partition."""
 
 import asyncio
 from collections import Counter, deque
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from vexa_local.broker.courier import Courier
 from vexa_local.broker.delivery import Progress
-from vexa_local.broker.filters import attributes_of
 from vexa_local.broker.journal import Entry, Journal
 from vexa_local.broker.resources import Trigger
 
@@ -44,19 +43,11 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             after = "0"
             while entries := await self._journal.unfinished(self._trigger.name, after=after, count=_READ_COUNT):
-                wanted = await self._wanted(entries)
-                await self._take(wanted, await self._journal.progress(self._trigger.name, wanted), tasks)
+                await self._take(entries, await self._journal.progress(self._trigger.name, entries), tasks)
                 after = entries[-1].id
             while True:
                 fresh = await self._journal.fresh(self._trigger.name, count=_READ_COUNT, block_ms=_BLOCK_MS)
-                wanted = await self._wanted(fresh)
-                await self._take(wanted, [Progress()] * len(wanted), tasks)
-
-    async def _wanted(self, entries: list[Entry]) -> list[Entry]:
-        """Pass over what the filters refuse; return the rest."""
-        passed = {entry.id for entry in entries if self._trigger.wants.judge(attributes_of(entry.event)).passed}
-        await self._journal.pass_over(self._trigger.name, [entry for entry in entries if entry.id not in passed])
-        return [entry for entry in entries if entry.id in passed]
+                await self._take(fresh, [Progress()] * len(fresh), tasks)
 
     async def _take(self, entries: list[Entry], progresses: list[Progress], tasks: asyncio.TaskGroup) -> None:
         for entry, progress in zip(entries, progresses, strict=True):

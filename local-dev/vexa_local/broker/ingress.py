@@ -10,15 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from vexa_events.envelope import Event
-from vexa_events.errors import InvalidMessage, Overloaded
+from vexa_events.errors import InvalidMessage
 from vexa_local.broker.chronicle import Chronicle
 from vexa_local.broker.journal import Journal
 
 TTL = "knativebrokerttl"
 ARRIVAL = "knativearrivaltime"
 FIRST_TTL = 255
-MAX_BACKLOG = 100_000
-"""Entries a Broker keeps unhandled; beyond, producers are asked to come again."""
 
 
 def utc_now() -> datetime:
@@ -29,17 +27,9 @@ def utc_now() -> datetime:
 class Ingress:
     """The way into one Broker."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        chronicle: Chronicle,
-        *,
-        max_backlog: int = MAX_BACKLOG,
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
+    def __init__(self, journal: Journal, chronicle: Chronicle, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._journal = journal
         self._chronicle = chronicle
-        self._max_backlog = max_backlog
         self._clock = clock
 
     async def take(self, event: Event) -> None:
@@ -47,12 +37,10 @@ class Ingress:
         ttl = _ttl_of(event)
         if ttl < 1:
             raise InvalidMessage(f"{TTL} is used up: replies carry the event round")
-        if await self._journal.backlog() >= self._max_backlog:
-            raise Overloaded(f"{self._max_backlog} events wait to be delivered")
         extensions = {name: value for name, value in event.extensions.items() if name != TTL}
         stamped = replace(event, extensions={**extensions, ARRIVAL: self._clock().isoformat()})
-        entry_id = await self._journal.accept(stamped, ttl=ttl)
-        self._chronicle.accepted(self._journal.broker, entry_id, stamped)
+        uid = await self._journal.accept(stamped, ttl=ttl)
+        self._chronicle.accepted(self._journal.broker, uid, stamped)
 
 
 def as_reply(event: Event, *, ttl: int) -> Event:

@@ -1,14 +1,16 @@
 """
 What a Broker has accepted and not yet handled, kept in Valkey.
 
-One stream a Broker, one consumer group a Trigger. Valkey answers a write once
-it is on disk, so an accepted event survives any crash of this process.
+One stream a Trigger, holding the events that it wants: the filters are asked
+as an event is accepted. Valkey answers a write once it is on disk, so an
+accepted event survives any crash of this process.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import redis.asyncio as redis
 from pydantic import TypeAdapter
@@ -16,146 +18,151 @@ from redis.exceptions import ResponseError
 from redis.typing import EncodableT, FieldT
 
 from vexa_events.envelope import Event, encode_binary, parse_http
+from vexa_events.errors import Overloaded
 from vexa_local.broker.delivery import Progress
-from vexa_local.broker.resources import BrokerName
+from vexa_local.broker.filters import attributes_of
+from vexa_local.broker.resources import BrokerName, Trigger
 from vexa_local.broker.valkey import answered, text_of
 
+GROUP = "deliveries"
 CONSUMER = "local"
 """One process delivers; at the next start it finds what it had not finished under this name."""
 MAX_DEAD = 10_000
 """Dead letters kept per Broker; older ones are trimmed."""
+MAX_BACKLOG = 100_000
+"""Entries a Trigger may have unhandled; beyond, producers of what it wants are asked to come again."""
 _PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One accepted event."""
+    """One accepted event, as one Trigger has it."""
 
     id: str
-    """The position in the stream."""
+    """The position in the Trigger's stream."""
+    uid: str
+    """Names the accepted event, for every Trigger that has it."""
     event: Event
     ttl: int
     """How many more times an answer may put an event back into the Broker."""
 
 
 class Journal:
-    """The stream of one Broker; every method raises Unavailable where Valkey fails."""
+    """The streams of one Broker; every method raises Unavailable where Valkey fails."""
 
-    def __init__(self, client: redis.Redis, broker: BrokerName) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        broker: BrokerName,
+        triggers: Sequence[Trigger],
+        *,
+        max_backlog: int = MAX_BACKLOG,
+    ) -> None:
         """`client` comes from open_valkey."""
         self.broker = broker
         self._client = client
+        self._triggers = tuple(triggers)
+        self._max_backlog = max_backlog
+        self._backlogs: dict[str, int] = {}
+        """As last seen, by Trigger."""
         self._key = f"broker:{broker}"
-        self.dead_key = f"broker:{broker}:dead"
 
     async def accept(self, event: Event, *, ttl: int) -> str:
-        """Write an event; it is on disk when this returns its position."""
+        """Write an event for every Trigger that wants it; it is on disk when this returns its uid."""
+        attributes = attributes_of(event)
+        wanting = [trigger.name for trigger in self._triggers if trigger.wants.judge(attributes).passed]
+        await self._check_room(wanting)
+        uid = uuid4().hex
+        fields = _fields(event, {"ttl": str(ttl), "uid": uid})
+        async with answered(), self._client.pipeline(transaction=True) as pipeline:
+            for name in wanting:
+                pipeline.xadd(self._stream(name), fields)
+                pipeline.xlen(self._stream(name))
+            answers = await pipeline.execute() if wanting else []
+        self._backlogs.update(zip(wanting, answers[1::2], strict=True))
+        return uid
+
+    async def open_streams(self) -> None:
+        """Make sure that every Trigger has its stream, and that none is left of a Trigger that is gone."""
+        names = {trigger.name for trigger in self._triggers}
         async with answered():
-            return text_of(await self._client.xadd(self._key, _fields(event, "ttl", str(ttl))))
+            known: Any = await self._client.smembers(self._known_key)
+            for name in {text_of(found) for found in known} - names:
+                await self._client.delete(self._stream(name), self._progress_key(name))
+                await self._client.srem(self._known_key, name)
+            for name in names:
+                await self._create_group(name)
+                await self._client.sadd(self._known_key, name)
 
-    async def backlog(self) -> int:
-        """Count the entries that at least one Trigger has not handled."""
-        async with answered():
-            return int(await self._client.xlen(self._key))
-
-    async def open_groups(self, names: Iterable[str]) -> None:
-        """
-        Make sure that every Trigger has its group, and nobody else has one.
-
-        A new Trigger sees what is accepted from now on. Where there is no group
-        at all, nothing has been read: then the first ones start at the beginning.
-        """
-        async with answered():
-            existing = await self._groups()
-            start = "$" if existing else "0"
-            for name in set(names) - existing.keys():
-                await self._create_group(name, start)
-            for name in existing.keys() - set(names):
-                await self._client.xgroup_destroy(self._key, name)
-                await self._client.delete(self._progress_key(name))
-
-    async def unfinished(self, group: str, *, after: str, count: int) -> list[Entry]:
+    async def unfinished(self, trigger: str, *, after: str, count: int) -> list[Entry]:
         """Read again what an earlier run took and did not finish, oldest first."""
-        return await self._read(group, position=after, count=count, block_ms=None)
+        return await self._read(trigger, position=after, count=count, block_ms=None)
 
-    async def fresh(self, group: str, *, count: int, block_ms: int) -> list[Entry]:
+    async def fresh(self, trigger: str, *, count: int, block_ms: int) -> list[Entry]:
         """Take what nobody has taken yet; wait up to `block_ms` for the first one."""
-        return await self._read(group, position=">", count=count, block_ms=block_ms)
+        return await self._read(trigger, position=">", count=count, block_ms=block_ms)
 
-    async def pass_over(self, group: str, entries: Sequence[Entry]) -> None:
-        """Note that a Trigger does not want these entries."""
-        if entries:
-            async with answered():
-                await self._client.xack(self._key, group, *(entry.id for entry in entries))
-
-    async def keep_progress(self, group: str, entry: Entry, progress: Progress) -> None:
+    async def keep_progress(self, trigger: str, entry: Entry, progress: Progress) -> None:
         """Note how far a Trigger has come with an entry, for whoever goes on after a restart."""
         async with answered():
-            await self._client.hset(self._progress_key(group), entry.id, _PROGRESS.dump_json(progress).decode())
+            await self._client.hset(self._progress_key(trigger), entry.id, _PROGRESS.dump_json(progress).decode())
 
-    async def progress(self, group: str, entries: Sequence[Entry]) -> list[Progress]:
+    async def progress(self, trigger: str, entries: Sequence[Entry]) -> list[Progress]:
         """Return how far a Trigger has come with each of the entries."""
         if not entries:
             return []
         async with answered():
-            found: Any = await self._client.hmget(self._progress_key(group), [entry.id for entry in entries])
+            found: Any = await self._client.hmget(self._progress_key(trigger), [entry.id for entry in entries])
         return [Progress() if noted is None else _PROGRESS.validate_json(noted) for noted in found]
 
-    async def finish(self, group: str, entry: Entry) -> None:
-        """Note that a Trigger is done with an entry."""
+    async def finish(self, trigger: str, entry: Entry) -> None:
+        """Let go of an entry that a Trigger is done with."""
         async with answered(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xack(self._key, group, entry.id)
-            pipeline.hdel(self._progress_key(group), entry.id)
+            self._drop(pipeline, trigger, entry)
             await pipeline.execute()
 
-    async def bury(self, group: str, entry: Entry, letter: Event) -> None:
-        """Keep a dead letter and finish its entry, both or neither."""
+    async def bury(self, trigger: str, entry: Entry, letter: Event) -> None:
+        """Keep a dead letter and let go of its entry, both or neither."""
         async with answered(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xadd(self.dead_key, _fields(letter, "trigger", group), maxlen=MAX_DEAD)
-            pipeline.xack(self._key, group, entry.id)
-            pipeline.hdel(self._progress_key(group), entry.id)
+            pipeline.xadd(f"{self._key}:dead", _fields(letter, {"trigger": trigger}), maxlen=MAX_DEAD)
+            self._drop(pipeline, trigger, entry)
             await pipeline.execute()
 
-    async def trim(self) -> None:
-        """Drop the entries that every Trigger has finished."""
-        async with answered():
-            floors = [await self._floor(name, last) for name, last in (await self._groups()).items()]
-            if floors:
-                oldest = min(floors)
-                await self._client.xtrim(self._key, minid=f"{oldest[0]}-{oldest[1]}", approximate=False)
-            else:
-                await self._client.xtrim(self._key, maxlen=0, approximate=False)
+    @property
+    def _known_key(self) -> str:
+        return f"{self._key}:triggers"
 
-    def _progress_key(self, group: str) -> str:
-        return f"{self._key}:progress:{group}"
+    def _stream(self, trigger: str) -> str:
+        return f"{self._key}:trigger:{trigger}"
 
-    async def _groups(self) -> Mapping[str, str]:
-        """Map each group to the last entry that it took."""
+    def _progress_key(self, trigger: str) -> str:
+        return f"{self._key}:progress:{trigger}"
+
+    def _drop(self, pipeline: Any, trigger: str, entry: Entry) -> None:
+        pipeline.xack(self._stream(trigger), GROUP, entry.id)
+        pipeline.xdel(self._stream(trigger), entry.id)
+        pipeline.hdel(self._progress_key(trigger), entry.id)
+
+    async def _check_room(self, wanting: Sequence[str]) -> None:
+        """Look again where the backlog was full; raise Overloaded where it still is."""
+        for name in wanting:
+            if self._backlogs.get(name, 0) >= self._max_backlog:
+                async with answered():
+                    self._backlogs[name] = await self._client.xlen(self._stream(name))
+            if self._backlogs.get(name, 0) >= self._max_backlog:
+                raise Overloaded(f"{self._max_backlog} events wait for the Trigger {name}")
+
+    async def _create_group(self, trigger: str) -> None:
         try:
-            found = await self._client.xinfo_groups(self._key)
-        except ResponseError:  # the stream does not exist before its first group or entry
-            return {}
-        return {text_of(group["name"]): text_of(group["last-delivered-id"]) for group in found}
-
-    async def _create_group(self, name: str, start: str) -> None:
-        try:
-            await self._client.xgroup_create(self._key, name, id=start, mkstream=True)
+            await self._client.xgroup_create(self._stream(trigger), GROUP, id="0", mkstream=True)
         except ResponseError as exc:
             if "BUSYGROUP" not in str(exc):
                 raise
 
-    async def _floor(self, group: str, last_taken: str) -> tuple[int, int]:
-        """Return the oldest position that a group still needs."""
-        pending = await self._client.xpending(self._key, group)
-        if pending["pending"]:
-            return _position(text_of(pending["min"]))
-        milliseconds, number = _position(last_taken)
-        return milliseconds, number + 1
-
-    async def _read(self, group: str, *, position: str, count: int, block_ms: int | None) -> list[Entry]:
+    async def _read(self, trigger: str, *, position: str, count: int, block_ms: int | None) -> list[Entry]:
         async with answered():
             found: Any = await self._client.xreadgroup(
-                group, CONSUMER, {self._key: position}, count=count, block=block_ms
+                GROUP, CONSUMER, {self._stream(trigger): position}, count=count, block=block_ms
             )
         if not found:
             return []
@@ -168,15 +175,12 @@ def read_fields(fields: Mapping[bytes, bytes]) -> Event:
     return parse_http(json.loads(fields[b"headers"]), fields[b"body"])
 
 
-def _fields(event: Event, name: str, value: str) -> dict[FieldT, EncodableT]:
+def _fields(event: Event, more: Mapping[str, str]) -> dict[FieldT, EncodableT]:
     headers, body = encode_binary(event)
-    return {"headers": json.dumps(headers), "body": body, name: value}
+    fields: dict[FieldT, EncodableT] = {"headers": json.dumps(headers), "body": body}
+    fields.update(more.items())
+    return fields
 
 
 def _entry(id_: str, fields: Mapping[bytes, bytes]) -> Entry:
-    return Entry(id=id_, event=read_fields(fields), ttl=int(fields[b"ttl"]))
-
-
-def _position(entry_id: str) -> tuple[int, int]:
-    milliseconds, number = entry_id.split("-")
-    return int(milliseconds), int(number)
+    return Entry(id=id_, uid=text_of(fields[b"uid"]), event=read_fields(fields), ttl=int(fields[b"ttl"]))

@@ -1,9 +1,9 @@
-"""Everything a Broker process does besides answering requests: delivering, trimming, pinging."""
+"""Everything a Broker process does besides answering requests: delivering, noting, pinging."""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 _AGAIN_S = 1.0
 """Pause before work goes on after Valkey failed."""
-TRIM_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +54,12 @@ class DeadLetterFunction:
 async def open_deps(
     resources: Resources, *, redis_url: str, dead_letters: DeadLetterFunction | None = None
 ) -> AsyncIterator[Deps]:
-    """Open the connections, and the group of every Trigger before the first event is accepted."""
+    """Open the connections, and the stream of every Trigger before the first event is accepted."""
     async with AsyncExitStack() as stack:
         valkey = await stack.enter_async_context(open_valkey(redis_url))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, trust_env=False))  # noqa: S113 - the sender bounds each delivery
         chronicle = Chronicle(valkey)
-        journals = {broker: Journal(valkey, broker) for broker in resources.brokers}
+        journals = {broker: Journal(valkey, broker, resources.triggers_of(broker)) for broker in resources.brokers}
         ingresses = {broker: Ingress(journal, chronicle) for broker, journal in journals.items()}
         shared: dict[str, Letters] = {}
         if dead_letters is not None:
@@ -77,19 +76,17 @@ async def open_deps(
                 for broker, ingress in ingresses.items()
             },
         )
-        for broker, journal in deps.journals.items():
-            await journal.open_groups(_names(resources.triggers_of(broker)))
+        for journal in deps.journals.values():
+            await journal.open_streams()
         yield deps
 
 
-async def work(deps: Deps, *, trim_every_s: float = TRIM_EVERY_S) -> None:
-    """Deliver, trim and ping until cancelled."""
+async def work(deps: Deps) -> None:
+    """Deliver, note and ping until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(deps.chronicle.write_forever())
         for trigger in deps.resources.triggers:
             tasks.create_task(_dispatch_forever(trigger, deps))
-        for journal in deps.journals.values():
-            tasks.create_task(_trim_forever(journal, trim_every_s))
         for source in deps.resources.pings:
             tasks.create_task(ping_forever(source, deps.sender))
 
@@ -97,7 +94,6 @@ async def work(deps: Deps, *, trim_every_s: float = TRIM_EVERY_S) -> None:
 async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
     """Start over from what is unfinished whenever Valkey fails: there is one way to recover."""
     journal = deps.journals[trigger.broker]
-    names = _names(deps.resources.triggers_of(trigger.broker))
     tally = deps.tallies[trigger.name]
     while True:
         try:
@@ -107,7 +103,7 @@ async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
             logger.warning("delivery starts over", exc_info=True, extra={"trigger": trigger.name})
         await asyncio.sleep(_AGAIN_S)
         try:
-            await journal.open_groups(names)
+            await journal.open_streams()
         except Unavailable:
             logger.warning("valkey does not answer", extra={"trigger": trigger.name})
 
@@ -121,16 +117,3 @@ def _courier(trigger: Trigger, deps: Deps) -> Courier:
         chronicle=deps.chronicle,
         now=time.time,
     )
-
-
-async def _trim_forever(journal: Journal, every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            await journal.trim()
-        except Unavailable:
-            logger.warning("journal not trimmed", exc_info=True)
-
-
-def _names(triggers: Iterable[Trigger]) -> tuple[str, ...]:
-    return tuple(trigger.name for trigger in triggers)

@@ -21,13 +21,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vexa_events.envelope import Event, encode_binary, encode_structured, parse_http
+from vexa_events.errors import Overloaded
 from vexa_local.broker.__main__ import read_manifests
 from vexa_local.broker.app import build
+from vexa_local.broker.delivery import DeliveryPolicy
+from vexa_local.broker.filters import parse_filters
+from vexa_local.broker.journal import Journal
+from vexa_local.broker.resources import BrokerName, Trigger
 from vexa_local.broker.settings import BrokerSettings
+from vexa_local.broker.valkey import open_valkey
 from vexa_local.broker.work import open_deps, work
 from vexa_local.ports import free_port
 
 DEADLINE_S = 15.0
+NAME = BrokerName(namespace="vexa", name="default")
 DEAD = "broker:vexa/default:dead"
 JOURNAL = "broker:vexa/default"
 BROKER = """
@@ -74,7 +81,7 @@ class Brokers:
         deps = await self.running.enter_async_context(
             open_deps(read_manifests(settings), redis_url=str(settings.redis_url))
         )
-        working = asyncio.create_task(work(deps, trim_every_s=0.05))
+        working = asyncio.create_task(work(deps))
         self.running.push_async_callback(stop, working)
         await self.running.enter_async_context(serving(build(deps), port))
         return f"http://127.0.0.1:{port}/vexa/default"
@@ -346,8 +353,8 @@ async def test_without_order_nobody_waits_for_another(brokers: Brokers, subscrib
     release.set()
 
 
-async def test_handled_events_are_trimmed(brokers: Brokers, subscriber: Subscriber, valkey: "redis.Redis") -> None:
-    """What every Trigger has finished takes no room; what one has not stays."""
+async def test_handled_events_take_no_room(brokers: Brokers, subscriber: Subscriber, valkey: "redis.Redis") -> None:
+    """What a Trigger has finished is gone, what it has not stays, and what it does not want it never has."""
     release = asyncio.Event()
     subscriber.answer = lambda event: hold(release) if event.id == "2" else respond(204)
     url = await brokers.start(a_trigger("one", uri="/one"), a_trigger("two", extra="filters: [{exact: {type: x}}], "))
@@ -355,9 +362,44 @@ async def test_handled_events_are_trimmed(brokers: Brokers, subscriber: Subscrib
     for id_ in ("1", "2", "3"):
         await post(url, an_event(id_))
 
-    await entries_become(valkey, 2)
+    await entries_become(valkey, "one", 1)
+    await entries_become(valkey, "two", 0)
     release.set()
-    await entries_become(valkey, 0)
+    await entries_become(valkey, "one", 0)
+
+
+async def test_a_trigger_that_is_gone_leaves_nothing(
+    brokers: Brokers, subscriber: Subscriber, valkey: "redis.Redis"
+) -> None:
+    """Its backlog would otherwise stay for ever; a new Trigger begins with what is accepted from then on."""
+    subscriber.answer = lambda _: respond(503)
+    patient = "delivery: {retry: 100, backoffPolicy: linear, backoffDelay: PT1S}, "
+    url = await brokers.start(a_trigger("old", extra=patient))
+    await post(url, an_event("1"))
+    await entries_become(valkey, "old", 1)
+    await brokers.running.aclose()
+
+    await brokers.start(a_trigger("new", uri="/new"))
+
+    assert await valkey.exists(f"{JOURNAL}:trigger:old") == 0
+    await entries_become(valkey, "new", 0)
+    assert "/new" not in subscriber.paths
+
+
+async def test_a_full_backlog_asks_producers_to_come_again(valkey_url: str) -> None:
+    """Only what a Trigger with a full backlog wants is refused, and only until there is room."""
+    async with open_valkey(valkey_url) as client:
+        journal = Journal(client, NAME, [the_trigger("full", "a"), the_trigger("free", "b")], max_backlog=2)
+        await journal.open_streams()
+        for number in range(2):
+            await journal.accept(an_event(str(number), type_="a"), ttl=9)
+
+        with pytest.raises(Overloaded, match="wait for the Trigger full"):
+            await journal.accept(an_event("2", type_="a"), ttl=9)
+        await journal.accept(an_event("3", type_="b"), ttl=9)
+        [first, _] = await journal.fresh("full", count=9, block_ms=10)
+        await journal.finish("full", first)
+        await journal.accept(an_event("4", type_="a"), ttl=9)
 
 
 async def test_a_ping_source_sends_its_event(brokers: Brokers, subscriber: Subscriber) -> None:
@@ -434,7 +476,20 @@ async def the_dead_letter(valkey: "redis.Redis") -> Event:
     return parse_http(json.loads(fields[b"headers"]), fields[b"body"])
 
 
-async def entries_become(valkey: "redis.Redis", count: int) -> None:
+async def entries_become(valkey: "redis.Redis", trigger: str, count: int) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while await valkey.xlen(JOURNAL) != count:
+        while await valkey.xlen(f"{JOURNAL}:trigger:{trigger}") != count:
             await asyncio.sleep(0.01)
+
+
+def the_trigger(name: str, type_: str) -> Trigger:
+    policy = DeliveryPolicy(retry=0, backoff=None, backoff_delay_s=None, timeout_s=1.0, dead_letter_url=None)
+    return Trigger(
+        name=name,
+        broker=NAME,
+        wants=parse_filters([{"exact": {"type": type_}}], None),
+        subscriber_url="http://127.0.0.1:9",
+        reply_url="http://127.0.0.1:9",
+        policy=policy,
+        is_ordered=False,
+    )
