@@ -18,7 +18,7 @@ MARKUP = "<img src=x onerror=\"document.title='broken'\"><b>bold</b>"
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium that is installed on this machine."""
     found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
