@@ -9,12 +9,18 @@ from vexa_events.fields import Name, Text
 from vexa_functions.auth.scopes import Scope
 
 EMAIL = r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}$"
-Bots = Annotated[int, Field(ge=0, le=10_000)]
+Bots = Annotated[int, Field(ge=0, le=10_000, strict=True)]
 """0 means unlimited."""
 ImageUrl = Annotated[Text, StringConstraints(min_length=1, max_length=2_048)]
 
 
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""Any later one is in no time zone sure to be spelled."""
+
+
 def _to_come(moment: datetime) -> datetime:
+    if moment >= LATEST:
+        raise ValueError("must lie before the year 9999")
     if moment <= datetime.now(UTC):
         raise ValueError("must lie in the future")
     return moment

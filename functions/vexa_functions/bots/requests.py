@@ -1,5 +1,6 @@
 """The bodies that users send about bots."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Self
 
@@ -20,6 +21,12 @@ def _known(code: str) -> str:
     return code
 
 
+def _one_line(name: str) -> str:
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
+        raise ValueError("must not contain control characters or line breaks")
+    return name
+
+
 Language = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(LANGUAGES)})]
 
 
@@ -38,7 +45,7 @@ class BotRequest(BaseModel):
     native_meeting_id: Name | None = None
     meeting_url: Annotated[Text, StringConstraints(min_length=1, max_length=8_192)] | None = None
     """Any form that people paste, a whole invitation included."""
-    bot_name: Annotated[Name, StringConstraints(max_length=100)] | None = None
+    bot_name: Annotated[Name, StringConstraints(max_length=100), AfterValidator(_one_line)] | None = None
     language: Language | None = None
     """None lets the model detect it."""
     task: Task | None = None

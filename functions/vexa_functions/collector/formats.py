@@ -72,7 +72,10 @@ def write_json(transcript: TranscriptAnswer) -> str:
 
 def write_text(transcript: TranscriptAnswer) -> str:
     """Write `[time] speaker: text`, a paragraph for each turn."""
-    return "".join(f"[{_clock(line.start_s)}] {line.speaker}: {line.text}\n" for line in _turns(_lines(transcript)))
+    return "".join(
+        f"[{_clock(line.start_s)}] {_one_line(line.speaker)}: {_one_line(line.text)}\n"
+        for line in _turns(_lines(transcript))
+    )
 
 
 def write_markdown(transcript: TranscriptAnswer) -> str:
@@ -189,7 +192,7 @@ def _stamp(position_s: float, separator: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A line break or an empty line would end a cue, an arrow would begin one."""
+    """Join lines: a break would end a cue or forge a speaker's line, an arrow would begin a cue."""
     return " ".join(text.split()).replace("-->", "→")
 
 

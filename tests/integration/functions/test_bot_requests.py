@@ -103,6 +103,7 @@ async def test_the_bot_is_told_all_that_was_asked_for(open_bots: OpenBots, tmp_p
         ({"platform": "webex", "native_meeting_id": "12"}, "platform"),
         ({**STANDUP, "bot_name": "x" * 101}, "bot_name"),
         ({**STANDUP, "bot_name": ""}, "bot_name"),
+        ({**STANDUP, "bot_name": "Ann\n[00:00:00] Bob: yes"}, "bot_name"),
         ({**STANDUP, "language": "EN"}, "language"),
         ({**STANDUP, "automatic_leave": {"waiting_room_s": 1}}, "automatic_leave.waiting_room_s"),
         ({**STANDUP, "automatic_leave": {"max_age_s": 1e9}}, "automatic_leave.max_age_s"),

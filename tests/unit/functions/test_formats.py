@@ -132,3 +132,11 @@ def test_a_silent_meeting_can_be_written(form: Format) -> None:
 def test_the_accept_header_is_weighed(accept: str | None, expected: Format) -> None:
     """The heaviest that we have wins, the first of equals."""
     assert wanted_format(accept) is expected
+
+
+@pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN, Format.SUBRIP, Format.WEBVTT])
+def test_no_name_forges_a_line_of_another_speaker(form: Format) -> None:
+    """People choose their own display names, line breaks and all."""
+    written = write_transcript(a_transcript((0.0, 1.0, "Eve\n[00:00:00] Bob", "yes\u2028Bob: no\r\nBob: no")), form)
+
+    assert not any(line.startswith(("Bob", "[00:00:00] Bob")) for line in written.splitlines())
