@@ -9,6 +9,10 @@ class InvalidMessage(VexaError):
     """The sender is wrong; trying again cannot help."""
 
 
+class TooLarge(InvalidMessage):
+    """More was sent than is ever read."""
+
+
 class NotFound(VexaError):
     """The named thing does not exist for this caller."""
 

@@ -152,7 +152,7 @@ def _other_parameters(operation: Operation) -> list[dict[str, Any]]:
         {
             "name": parameter.name,
             "in": parameter.where,
-            "required": False,
+            "required": parameter.is_required,
             "description": parameter.meaning,
             "schema": dict(parameter.schema),
         }
@@ -175,7 +175,7 @@ def _responses(operation: Operation, models: _Models) -> Iterable[tuple[int, dic
 def _error_statuses(operation: Operation) -> set[int]:
     implied = {*ERRORS_BY_CALLER[operation.caller], *operation.errors}
     if operation.body is not None:
-        implied |= {408, 422}
+        implied |= {408, 413, 422}
     if operation.parameters:
         implied.add(422)
     if _PATH_PARAMETER.search(operation.path):

@@ -16,6 +16,7 @@ from vexa_events.errors import (
     InvalidMessage,
     NotFound,
     Overloaded,
+    TooLarge,
     Unauthenticated,
     Unavailable,
     VexaError,
@@ -29,6 +30,7 @@ RETRY_AFTER_S = 2
 
 STATUS_BY_ERROR: Mapping[type[VexaError], int] = {
     InvalidMessage: 422,
+    TooLarge: 413,
     Unauthenticated: 401,
     Forbidden: 403,
     NotFound: 404,
@@ -39,12 +41,12 @@ STATUS_BY_ERROR: Mapping[type[VexaError], int] = {
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a bounded body; raise InvalidMessage past the bound."""
+    """Read a bounded body; raise TooLarge past the bound."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise InvalidMessage(f"body is over the limit of {MAX_BODY_BYTES} bytes")
+            raise TooLarge(f"body is over the limit of {MAX_BODY_BYTES} bytes")
     return bytes(body)
 
 
