@@ -14,6 +14,7 @@ from rich.text import Text
 
 from vexa_local.console import LogFiles
 from vexa_local.demo.board import Line
+from vexa_local.demo.length import recording_length_s
 from vexa_local.demo.screen import PlainLines, Screen, transcript_table
 from vexa_local.demo.watching import Api, DemoFailed, watch_until_final
 from vexa_local.stack import Stack
@@ -44,8 +45,9 @@ async def run_demo(stack: Stack, options: DemoOptions) -> None:
         attendance = await api.send_bot(options.meeting)
         if not attendance.is_ours:
             console.print(f"A bot attends {options.meeting} already; this is what it hears", highlight=False)
+        length_s = recording_length_s(_replay_dir(stack), options.meeting)
         title = f"replay/{options.meeting}"
-        view = Screen(console, title=title) if console.is_terminal else PlainLines(console)
+        view = Screen(console, title=title, length_s=length_s) if console.is_terminal else PlainLines(console)
         with view.open():
             stored = await watch_until_final(api, options.meeting, attendance, show=view.show, patience_s=_PATIENCE_S)
         _print_stored(console, stored)
@@ -99,9 +101,14 @@ async def _shared_stack(stack: Stack, meeting: str, console: Console) -> AsyncIt
     console.print("Using the stack that runs already")
     _cancel_at_signals()
     api = await _api_of_other(stack)
-    replay_dir = read_env_file(stack.state.env_file).get("VEXA_REPLAY_DIR")
-    require_recording(Path(replay_dir) if replay_dir else stack.replay_dir, meeting)
+    require_recording(_replay_dir(stack), meeting)
     yield api
+
+
+def _replay_dir(stack: Stack) -> Path:
+    """Return where the stack that runs, ours or another, has its recordings."""
+    told = read_env_file(stack.state.env_file).get("VEXA_REPLAY_DIR")
+    return Path(told) if told else stack.replay_dir
 
 
 def _cancel_at_signals() -> None:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -15,14 +16,17 @@ from vexa_local.demo.board import Board, Line
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 UNKNOWN = "Unknown"
 _ROOM_FOR_FRAME = 6
+_BAR_WIDTH = 40
 
 
 class Screen:
     """A terminal that is redrawn with every change."""
 
-    def __init__(self, console: Console, *, title: str) -> None:
+    def __init__(self, console: Console, *, title: str, length_s: float | None) -> None:
+        """`length_s` is how long the recording plays, where that is known."""
         self._console = console
         self._title = title
+        self._length_s = length_s
         self._active_since: float | None = None
         self._live = Live(console=console, refresh_per_second=8, transient=True)
 
@@ -42,8 +46,13 @@ class Screen:
     def _head(self, board: Board, played_s: float) -> Table:
         head = Table.grid(padding=(0, 2))
         status = board.status or BotStatus.REQUESTED
-        played = Text(clock(played_s), style="dim")
-        head.add_row(Text(self._title, style="bold"), Text(status, style="bold green"), played)
+        cells: list[RenderableType] = [Text(self._title, style="bold"), Text(status, style="bold green")]
+        if self._length_s is None:
+            head.add_row(*cells, Text(clock(played_s), style="dim"))
+        else:
+            played_s = min(played_s, self._length_s)
+            bar = ProgressBar(total=self._length_s, completed=played_s, width=_BAR_WIDTH)
+            head.add_row(*cells, bar, Text(f"{clock(played_s)} / {clock(self._length_s)}", style="dim"))
         return head
 
     def _body(self, board: Board) -> Table:
