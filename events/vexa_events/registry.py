@@ -140,7 +140,10 @@ def read_data(event: Event, model: type[M]) -> M:
 def faults(error: ValidationError) -> str:
     """Describe the faults as `field: what is wrong`, without the offending input."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    named = [f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}" for fault in found]
+    named = [
+        f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in found
+    ]
     if len(named) > MAX_FAULTS:
         named[MAX_FAULTS:] = [f"and {len(named) - MAX_FAULTS} more"]
     return "; ".join(named)

@@ -186,6 +186,7 @@ OPERATIONS = (
                 name="q",
                 meaning='Words to find; "several together" in quotes, -without one, this or that.',
                 schema={"type": "string", "minLength": 1, "maxLength": MAX_QUERY},
+                is_required=True,
             ),
             OFFSET,
             Parameter(

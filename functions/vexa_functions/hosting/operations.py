@@ -37,6 +37,7 @@ class Parameter:
     schema: Mapping[str, Any]
     """JSON Schema."""
     where: str = "query"
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
