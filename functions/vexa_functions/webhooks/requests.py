@@ -1,11 +1,14 @@
 """The bodies that users send about their webhook."""
 
+import re
 from typing import Annotated
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from vexa_events.fields import Name
+
+_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+")
 
 
 def _sound(url: str) -> str:
@@ -15,6 +18,8 @@ def _sound(url: str) -> str:
         raise ValueError(f"is not a URL: {exc}") from exc
     if parsed.scheme not in {"http", "https"} or not parsed.raw_host:
         raise ValueError("must be an absolute http or https URL")
+    if not _HOST.fullmatch(parsed.host):
+        raise ValueError("must name a host by letters, digits, dots, hyphens and underscores, or by its address")
     if parsed.userinfo:
         raise ValueError("must not hold a user name or a password")
     if parsed.port is not None and not 1 <= parsed.port <= 65_535:

@@ -130,7 +130,7 @@ def _literal(host: str) -> Address | None:
     if host.rstrip(".").lower().rpartition(".")[2] == "localhost":
         return parse_address("127.0.0.1")
     try:
-        found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+        found = socket.getaddrinfo(host.rstrip("."), None, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         return None
     return parse_address(str(found[0][4][0]))

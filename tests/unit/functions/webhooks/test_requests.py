@@ -25,6 +25,9 @@ from vexa_functions.webhooks.requests import WebhookRequest
         "https://hooks.example/\x00",
         "https://hooks.example/\r\nX: y",
         "https://" + "a" * 2_048,
+        "http://[fe80::1%25eth0]/",
+        "http://a%20b.example/",
+        "http://a b.example/",
     ],
 )
 def test_what_cannot_be_posted_to_is_refused_by_name(url: str) -> None:
