@@ -107,6 +107,8 @@ def test_a_wrong_key_is_told_and_a_right_one_is_forgotten_on_leaving(open_page: 
     page = open_page(signed_in=False)
     sign_in(page, "vxa_wrong")
     expect(page.get_by_role("alert")).to_contain_text("not valid")
+    sign_in(page, "vxa_schlüssel")
+    expect(page.get_by_role("alert")).to_contain_text("characters that no key has")
 
     sign_in(page, stack.env["VEXA_API_KEY"])
     expect(page.get_by_role("navigation", name="Meetings")).to_be_visible()

@@ -10,7 +10,12 @@ export class Refused extends Error {
   }
 
   get isAboutTheKey() {
-    return this.status === 401 || this.status === 403;
+    return this.status === 401 || (this.status === 403 && !this.lacksScope);
+  }
+
+  // The key is somebody's, and may do other things.
+  get lacksScope() {
+    return this.status === 403 && this.message.includes("does not allow this");
   }
 }
 

@@ -32,20 +32,29 @@ export function signIn(onEntered, reason = "") {
 
   async function submit(event) {
     event.preventDefault();
-    enter.disabled = true;
     problem.textContent = "";
-    key.set(input.value.trim());
+    const given = input.value.trim();
+    if (!/^[!-~]+$/.test(given)) {
+      refuse("This key is not valid: it holds characters that no key has.");
+      return;
+    }
+    enter.disabled = true;
+    key.set(given);
     try {
       await meetings(1);
       onEntered();
     } catch (refused) {
       key.forget();
-      problem.textContent = refused.isAboutTheKey ? "This key is not valid. Check that it is complete." : refused.message;
-      input.setAttribute("aria-invalid", "true");
-      input.select();
+      refuse(refused.isAboutTheKey ? "This key is not valid. Check that it is complete." : refused.message);
     } finally {
       enter.disabled = false;
     }
+  }
+
+  function refuse(why) {
+    problem.textContent = why;
+    input.setAttribute("aria-invalid", "true");
+    input.select();
   }
   return el("main", { class: "entrance" }, form);
 }
