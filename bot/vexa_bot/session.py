@@ -20,6 +20,8 @@ from vexa_events.identity import BotStatus
 logger = logging.getLogger(__name__)
 LEAVE_LIMIT_S = 10.0
 """How long a platform may take to leave the meeting."""
+TOLD_REFUSALS = 4
+"""How many different refusals the last status tells; evidence is bounded."""
 
 
 class Heart(Protocol):
@@ -150,7 +152,8 @@ class Session:
         unstored_s = self._streams.unstored_s()
         if not unstored_s:
             return ending
-        lost = f"{unstored_s:.3f} s of audio were not stored"
+        said = [text for text in self._streams.refusals()[:TOLD_REFUSALS] if text != ending.evidence]
+        lost = "; ".join((f"{unstored_s:.3f} s of audio were not stored", *said))
         if ending.status is BotStatus.FAILED:
             return replace(ending, evidence="; ".join(part for part in (ending.evidence, lost) if part))
         return Ending(status=BotStatus.FAILED, reason="audio_not_stored", evidence=f"{ending.reason}; {lost}")

@@ -17,7 +17,9 @@ from vexa_events.identity import StreamKind
 logger = logging.getLogger(__name__)
 READY_LIMIT_S = 15.0
 SAME_REFUSALS = 4
-"""So many equal refusals in a row are final."""
+"""So many equal refusals in a row are final for a stream that never worked."""
+REFUSAL_CHARACTERS = 500
+"""As much of a refusal as is kept: a status has room for those of several streams."""
 
 
 class Link(Protocol):
@@ -57,13 +59,18 @@ class StreamClient:
         self.speaker: str | None = None
         self.is_known = asyncio.Event()
         """Set once the bots function knows the stream."""
+        self.worked: Tuning | None = None
+        """What a worker last agreed to; a refused change gives way to it."""
+        self.refusal = ""
+        """What the worker said that refused the stream last; empty since one served it."""
         self._kind = kind
         self._tuning = tuning
+        self._ordered = tuning
+        self._asked = tuning
         self._open_epoch = open_epoch
         self._open_link = open_link
         self._backoff = backoff
         self._changed = asyncio.Event()
-        self._last_refusal = ""
         self._refusals = 0
         self._epoch = 0
 
@@ -72,16 +79,18 @@ class StreamClient:
         self._changed.set()
 
     def retune(self, tuning: Tuning) -> None:
-        """Open a new epoch with this tuning, unless it is in force."""
-        self._tuning = tuning
+        """Open a new epoch with this tuning, unless it is in force; an order repeated is not tried again."""
+        if tuning == self._ordered:
+            return
+        self._ordered = self._tuning = tuning
         self._changed.set()
 
     async def run(self) -> None:
-        """Return once everything captured is stored; raise WorkerRefused where no worker will ever serve it."""
+        """Return once everything captured is stored; raise WorkerRefused where no worker ever served it nor will."""
         while not self.tape.is_settled:
             delay_s = await self._carry_epoch()
-            if self._refusals >= SAME_REFUSALS:
-                raise WorkerRefused(self._last_refusal)
+            if self.worked is None and self._refusals >= SAME_REFUSALS:
+                raise WorkerRefused(self.refusal)
             await asyncio.sleep(delay_s)
         logger.info("stream stored", extra={"stream_uid": self.identity.stream_uid, "until_s": to_s(self.tape.end_ms)})
 
@@ -95,9 +104,7 @@ class StreamClient:
         except* Retuned:
             logger.info("stream retuned", extra=self._facts())
         except* WorkerRefused as refused:
-            self._count_refusal(str(refused.exceptions[0]))
-            delay_s = self._backoff.next_s()
-            logger.warning("worker refused the stream", extra=self._facts() | {"cause": self._last_refusal})
+            delay_s = self._after_refusal(str(refused.exceptions[0]))
         except* (ConnectionLost, WorkerBusy) as lost:
             delay_s = self._backoff.next_s()
             logger.warning("epoch ended early", extra=self._facts() | {"cause": str(lost.exceptions[0])})
@@ -124,6 +131,7 @@ class StreamClient:
         talk = EpochTalk(
             tape=self.tape, opened=opened, identity=self.identity, tuning=self._tuning, speaker=self.speaker
         )
+        self._asked = talk.tuning
         await self._greet(link, talk)
         logger.info("epoch begun", extra=self._facts())
         async with asyncio.TaskGroup() as group:
@@ -141,6 +149,8 @@ class StreamClient:
         except TimeoutError as exc:
             raise ConnectionLost(f"worker was not ready within {READY_LIMIT_S} s") from exc
         self._refusals = 0
+        self.refusal = ""
+        self.worked = talk.tuning
 
     async def _say(self, link: Link, talk: EpochTalk) -> None:
         while not self.tape.is_settled:
@@ -161,9 +171,20 @@ class StreamClient:
                 self._backoff.reset()
                 self._changed.set()
 
-    def _count_refusal(self, text: str) -> None:
-        self._refusals = self._refusals + 1 if text == self._last_refusal else 1
-        self._last_refusal = text
+    def _after_refusal(self, text: str) -> float:
+        """Return how long to wait: not at all where another tuning is to take the refused one's place."""
+        text = text[:REFUSAL_CHARACTERS]
+        self._refusals = self._refusals + 1 if text == self.refusal else 1
+        self.refusal = text
+        facts = self._facts() | {"cause": text}
+        if self._tuning != self._asked:
+            return 0.0
+        if self.worked is not None and self._tuning != self.worked:
+            self._tuning = self.worked
+            logger.warning("new tuning refused, the former goes on", extra=facts)
+            return 0.0
+        logger.warning("worker refused the stream", extra=facts)
+        return self._backoff.next_s()
 
     def _facts(self) -> dict[str, str | int | float]:
         return {

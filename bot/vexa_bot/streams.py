@@ -43,6 +43,8 @@ class Streams:
         self._reporter = reporter
         self._new_client = new_client
         self._refused = refused
+        self._clients: list[StreamClient] = []
+        """Every stream's, in the order of finding; a key can come to name another."""
         self._client_by_key: dict[str, StreamClient] = {}
         self._revision_by_key: dict[str, int] = {}
         self._carriers: set[asyncio.Task[None]] = set()
@@ -90,6 +92,11 @@ class Streams:
         """Tell how much was given up for want of room before it was stored, over all streams."""
         return to_s(self._buffer.dropped_ms)
 
+    def refusals(self) -> tuple[str, ...]:
+        """Tell what workers said that refuse streams with audio left to store, each text once."""
+        said = (client.refusal for client in self._clients if not client.tape.is_settled)
+        return tuple(dict.fromkeys(text for text in said if text))
+
     def _found(self, fact: StreamFound, spawn: Spawn) -> None:
         number = len(self._buffer.tapes) + 1
         if number > MAX_STREAMS:
@@ -100,8 +107,13 @@ class Streams:
         stream_uid = StreamUid(f"{self._session_uid}.{number}")
         tape = self._buffer.open(stream_uid, start_ms=fact.start_ms)
         client = self._new_client(stream_uid, fact.kind, tape, self._tuning)
+        client.worked = self._worked()
+        self._clients.append(client)
         self._client_by_key[fact.key] = client
         self._carriers.add(spawn(self._carry(client)))
+
+    def _worked(self) -> Tuning | None:
+        return next((client.worked for client in reversed(self._clients) if client.worked is not None), None)
 
     def _note_about(
         self, client: StreamClient, fact: SpeakerLearnt | AudioHeard | AudioMissed | StreamEnded, spawn: Spawn

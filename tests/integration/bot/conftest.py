@@ -38,6 +38,7 @@ from vexa_events.stream import (
     Hello,
     parse_client_frame,
     parse_hello,
+    server_error,
     server_ready,
     server_stored,
 )
@@ -89,6 +90,9 @@ class PoolTwin:
         self.answers: deque[str | HTTPStatus] = deque()
         """What the next connections get instead of a welcome: a frame, or a status at the door."""
         self.refused = 0
+        self.languages: set[str] | None = None
+        """The languages that are not refused; None stands for all."""
+        self.before_refusal: Callable[[], None] = lambda: None
         self.stored_ms: dict[str, int] = defaultdict(int)
         self.stores_until_ms: float = math.inf
         self.port = 0
@@ -149,6 +153,11 @@ class PoolTwin:
             if self.answers:
                 self.refused += 1
                 await link.send(str(self.answers.popleft()))
+                return
+            if self.languages is not None and hello.language not in self.languages:
+                self.refused += 1
+                self.before_refusal()
+                await link.send(server_error(hello.uid, f"no ear for {hello.language}"))
                 return
             connection = Connection(hello, link)
             connection.position_ms = round(connection.binding.audio_from_s * 1_000)

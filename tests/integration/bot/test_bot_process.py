@@ -292,6 +292,42 @@ async def test_a_new_language_takes_effect_in_mid_meeting(
     assert pool.stored_ms["session.1"] == 1_500
 
 
+async def test_a_refused_language_costs_nothing_in_any_stream(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """The meeting is transcribed to its end as it was before the order."""
+    pool.languages = {"en"}
+    await bot.start("short", language="en")
+    await eventually(lambda: len(pool.connections) == 2)
+
+    bots.commands = (Command(kind=CommandKind.RECONFIGURE, language="de", task=Task.TRANSCRIBE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.path[-1] == "completed"
+    assert pool.refused
+    assert pool.stored_ms["session.1"] == 1_500
+
+
+async def test_the_last_status_tells_a_refusal_that_left_audio_unstored(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """Whoever reads the ledger finds the worker's own words."""
+    pool.stores_until_ms = 0
+    await bot.start("long", language="en")
+    await eventually(lambda: pool.connections and pool.connections[0].position_ms >= 400)
+    pool.languages = {"fr"}
+    pool.cut()
+    await eventually(lambda: pool.refused)
+    bots.commands = (Command(kind=CommandKind.LEAVE),)
+    await eventually(lambda: "stopping" in bots.path)
+
+    bot.send(signal.SIGTERM)
+
+    assert await bot.exit_code() == 1, bot.output
+    assert bots.statuses[-1].reason == "audio_not_stored"
+    assert "no ear for en" in (bots.statuses[-1].evidence or "")
+
+
 @pytest.mark.parametrize("status", [401, 410])
 async def test_a_rejected_session_ends_the_process(bot: _Bot, bots: "BotsTwin", status: int) -> None:
     """There is nobody left to work for."""

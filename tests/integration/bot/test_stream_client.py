@@ -274,6 +274,82 @@ async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(
     assert pool.connections[1].samples == TEN_SECONDS[2_000 * BYTES_PER_MS :]
 
 
+async def test_a_refused_tuning_gives_way_to_the_last_that_worked(
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually", caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, however often the order is repeated, with a warning and without losing a sample."""
+    pool.languages = {"en"}
+    stream.start()
+    stream.hear(TEN_SECONDS[: 4_000 * BYTES_PER_MS])
+    await eventually(lambda: stream.tape.stored_ms == 4_000)
+
+    stream.client.retune(Tuning(language="de", task=Task.TRANSCRIBE))
+    await eventually(lambda: len(pool.connections) == 2)
+    stream.client.retune(Tuning(language="de", task=Task.TRANSCRIBE))
+    stream.hear(TEN_SECONDS[4_000 * BYTES_PER_MS :])
+    await stream.finish()
+
+    assert (pool.refused, len(bots.epochs)) == (1, 3)
+    assert [connection.hello.language for connection in pool.connections] == ["en", "en"]
+    assert pool.connections[1].samples == TEN_SECONDS[2_000 * BYTES_PER_MS :]
+    (warning,) = [record for record in caplog.records if record.message == "new tuning refused, the former goes on"]
+    assert warning.__dict__["cause"] == "no ear for de"
+
+
+async def test_an_order_that_differs_from_the_refused_one_is_tried(
+    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """The refused one as well, once another came between."""
+    pool.languages = {"en", "fr"}
+    stream.start()
+    for number, (language, refused) in enumerate((("de", 1), ("fr", 1), ("de", 2)), start=1):
+        stream.hear(TEN_SECONDS[: 1_000 * BYTES_PER_MS])
+        await eventually(partial(stream.has_stored, 1_000 * number))
+        stream.client.retune(Tuning(language=language, task=Task.TRANSCRIBE))
+        await eventually(partial(_has_tried, pool, refused=refused, welcomed=number + 1))
+    await stream.finish()
+
+    assert [connection.hello.language for connection in pool.connections] == ["en", "en", "fr", "fr"]
+
+
+async def test_an_order_that_comes_before_the_refusal_of_the_last_one_is_not_lost_with_it(
+    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """What was refused is what the hello asked for, not what is wanted by now."""
+    pool.languages = {"en", "fr"}
+    pool.before_refusal = partial(stream.client.retune, Tuning(language="fr", task=Task.TRANSCRIBE))
+    stream.start()
+    stream.hear(TEN_SECONDS)
+    await eventually(partial(stream.has_stored, 10_000))
+
+    stream.client.retune(Tuning(language="de", task=Task.TRANSCRIBE))
+    await eventually(lambda: len(pool.connections) == 2)
+    await stream.finish()
+
+    assert [connection.hello.language for connection in pool.connections] == ["en", "fr"]
+
+
+async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(
+    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
+) -> None:
+    """While the model is replaced by a wrong one the audio waits, and the refusal can be told."""
+    stream.start()
+    stream.hear(TEN_SECONDS[: 1_000 * BYTES_PER_MS])
+    await eventually(partial(stream.has_stored, 1_000))
+
+    pool.languages = {"fr"}
+    pool.cut()
+    await eventually(lambda: pool.refused > SAME_REFUSALS)
+    assert stream.client.refusal == "no ear for en"
+
+    pool.languages = {"en"}
+    stream.hear(TEN_SECONDS[1_000 * BYTES_PER_MS :])
+    await stream.finish()
+
+    assert stream.client.refusal == ""
+    assert pool.stored_ms[UID] == 10_000
+
+
 async def test_when_the_database_turns_out_to_have_everything_no_worker_is_bothered(
     stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
 ) -> None:
@@ -341,3 +417,7 @@ async def test_a_session_that_the_bots_function_rejects_is_not_asked_for_again(
     with pytest.raises(SessionRejected, match=str(status)):
         await stream.ended()
     assert not bots.epochs
+
+
+def _has_tried(pool: "PoolTwin", *, refused: int, welcomed: int) -> bool:
+    return pool.refused == refused and len(pool.connections) == welcomed

@@ -183,3 +183,27 @@ async def test_only_what_the_database_lacks_counts_as_unstored(scene: _Scene) ->
     scene.streams.note(StreamEnded(key="a"), scene.spawn)
 
     assert scene.streams.unstored_s() == 0.75
+
+
+async def test_a_stream_found_after_a_refusal_can_fall_back_on_what_worked_in_another(scene: _Scene) -> None:
+    """Somebody who joins under an order that no worker takes does not end the session."""
+    scene.find("a")
+    worked = scene.clients[0].worked = Tuning(language="en", task=Task.TRANSCRIBE)
+    scene.streams.retune(Tuning(language="de", task=Task.TRANSCRIBE))
+
+    scene.find("b")
+    scene.find("a")
+
+    assert [client.worked for client in scene.clients] == [worked, worked, worked]
+
+
+async def test_refusals_are_told_once_and_only_of_streams_with_audio_left(scene: _Scene) -> None:
+    """They say why it was not stored."""
+    for key, refusal in (("a", "English only"), ("b", "English only"), ("c", "no such task")):
+        scene.find(key)
+        scene.clients[-1].refusal = refusal
+        scene.hear(key, 0, 1_000)
+    scene.streams.note(StreamEnded(key="c"), scene.spawn)
+    scene.clients[-1].tape.release(1_000)
+
+    assert scene.streams.refusals() == ("English only",)
