@@ -10,8 +10,9 @@ import asyncpg
 
 from vexa_events.errors import Unavailable
 
-COMMAND_TIMEOUT_S = 15.0
-ACQUIRE_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 5.0
+ACQUIRE_TIMEOUT_S = 3.0
+"""Also bounds the giving back; together with one statement, less than callers wait before they give up."""
 _TRANSIENT = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,

@@ -1,0 +1,70 @@
+"""A Postgres that takes connections and says nothing more."""
+
+import asyncio
+import time
+
+import pytest
+
+from vexa_events.errors import Unavailable
+from vexa_functions.store.tables import Store, open_store
+
+WITHIN_S = 9.0
+
+
+class Freezing:
+    """A proxy before Postgres that forwards until it is told to freeze."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = (host, port)
+        self._thawed = asyncio.Event()
+        self._thawed.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def freeze(self) -> None:
+        self._thawed.clear()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._to)
+        self._writers += [writer, back]
+        for source, target in ((reader, back), (there, writer)):
+            self._tasks.add(asyncio.create_task(self._pump(source, target)))
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65_536):
+            await self._thawed.wait()
+            target.write(chunk)
+        target.close()
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["while connected", "before connecting"])
+async def test_a_hung_postgres_is_unavailable_before_callers_give_up(postgres_url: str, is_open: bool) -> None:
+    """Whoever waits ten seconds is told that it may try again."""
+    host, _, port = postgres_url.partition("@")[2].partition("/")[0].partition(":")
+    proxy = Freezing(host, int(port))
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    url = postgres_url.replace(f"{host}:{port}", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with open_store(url, max_connections=2) as store:
+        if is_open:
+            await _ask(store)
+        proxy.freeze()
+        began_s = time.monotonic()
+        with pytest.raises(Unavailable):
+            await _ask(store)
+        took_s = time.monotonic() - began_s
+        await proxy.aclose()
+        server.close()
+
+    assert took_s < WITHIN_S
+
+
+async def _ask(store: Store) -> None:
+    async with store.transaction() as tables:
+        await tables.meetings.count()
