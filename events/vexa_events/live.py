@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from vexa_events.fields import Count, Epoch, Language, Message, Name, RowId, Seconds, SegmentUid, Text, Uid
-from vexa_events.identity import BotStatus
+from vexa_events.identity import BotStatus, Task
 
 FIELD = "message"
 MAX_ENTRIES = 2_000
@@ -76,6 +76,10 @@ class WorkerSlots(Message):
     """How many it carries now."""
     url: Text
     """Where it is reached, for people who look."""
+    languages: Annotated[tuple[Language, ...], Field(max_length=200)] | None = None
+    """What its model hears; None stands for anything."""
+    tasks: Annotated[tuple[Task, ...], Field(max_length=16)] | None = None
+    """What its model does; None stands for anything."""
 
 
 def worker_key(worker_id: str) -> str:

@@ -83,7 +83,7 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         listener = Listener(services, ping_every_s=settings.ping_every_s, drain_s=settings.drain_s)
         port = await stack.enter_async_context(listener.listen(settings.host, settings.port))
         if storing is not None:
-            await stack.enter_async_context(_load(settings, storing, services.slots, port).announced())
+            await stack.enter_async_context(_load(settings, storing, services, port).announced())
         logger.info(
             "worker is ready", extra={"port": port, "slots": settings.slots, "stores": settings.sink is not None}
         )
@@ -113,9 +113,10 @@ async def _open_storing(
     )
 
 
-def _load(settings: PoolSettings, storing: Storing, slots: Slots, port: int) -> WorkerLoad:
+def _load(settings: PoolSettings, storing: Storing, services: Services, port: int) -> WorkerLoad:
     worker_id = settings.worker_id or f"{socket.gethostname()}:{port}"
-    return WorkerLoad(storing.valkey, slots, worker_id=worker_id, url=f"ws://{settings.host}:{port}")
+    url = f"ws://{settings.host}:{port}"
+    return WorkerLoad(storing.valkey, services.model, services.slots, worker_id=worker_id, url=url)
 
 
 def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

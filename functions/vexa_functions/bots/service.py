@@ -79,7 +79,7 @@ class BotService:
         known = await self._known(plan)
         if known is not None:
             return MeetingAnswer.of(known)
-        await self._admission.check()
+        await self._admission.check(wanted.language, wanted.task)
         async with self._store.transaction() as tables:
             meeting, is_new = await _find_or_insert(tables, plan)
         if is_new:
@@ -104,6 +104,7 @@ class BotService:
         """Store a new language or task; the bot reads it with its next heartbeat."""
         if wanted.language is None and wanted.task is None:
             raise InvalidMessage("body: name a language or a task")
+        await self._admission.check_order(wanted.language, wanted.task)
         async with self._store.transaction() as tables:
             meeting = await _latest(tables, user_id, platform, native_meeting_id)
             session = await tables.sessions.lock_running_of_meeting(meeting.id)

@@ -1,4 +1,4 @@
-"""How full a worker is, written where the bots function reads it before it starts a bot."""
+"""How full a worker is and what it takes, written where the bots function reads it before it starts a bot."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,11 @@ from contextlib import asynccontextmanager
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
+from vexa_events.errors import InvalidMessage
+from vexa_events.identity import Task
+from vexa_events.languages import LANGUAGES
 from vexa_events.live import WORKER_LIFETIME_S, WorkerSlots, worker_key
+from vexa_pool.engine.model import Model
 from vexa_pool.server.slots import Slots
 
 logger = logging.getLogger(__name__)
@@ -21,11 +25,13 @@ TIMEOUT_S = 2.0
 class WorkerLoad:
     """Says once a second that the worker lives, and what it carries."""
 
-    def __init__(self, valkey: redis.Redis, slots: Slots, *, worker_id: str, url: str) -> None:
+    def __init__(self, valkey: redis.Redis, model: Model, slots: Slots, *, worker_id: str, url: str) -> None:
         self._valkey = valkey
         self._slots = slots
         self._key = worker_key(worker_id)
         self._url = url
+        self._languages = _languages(model)
+        self._tasks = _tasks(model)
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[None]:
@@ -55,4 +61,26 @@ class WorkerLoad:
 
     def _message(self) -> str:
         slots = self._slots
-        return WorkerSlots(slots=slots.total, streams=slots.taken, url=self._url).model_dump_json()
+        return WorkerSlots(
+            slots=slots.total, streams=slots.taken, url=self._url, languages=self._languages, tasks=self._tasks
+        ).model_dump_json()
+
+
+def _languages(model: Model) -> tuple[str, ...] | None:
+    """List what the model hears; None where that is every language."""
+    taken = tuple(code for code in sorted(LANGUAGES) if _takes(model, code, Task.TRANSCRIBE))
+    return None if len(taken) == len(LANGUAGES) else taken
+
+
+def _tasks(model: Model) -> tuple[Task, ...] | None:
+    """List what the model does; None where that is every task."""
+    taken = tuple(task for task in Task if _takes(model, None, task))
+    return None if len(taken) == len(Task) else taken
+
+
+def _takes(model: Model, language: str | None, task: Task) -> bool:
+    try:
+        model.check(language, task)
+    except InvalidMessage:
+        return False
+    return True

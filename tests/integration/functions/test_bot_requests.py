@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from vexa_events.errors import InvalidMessage
+from vexa_events.identity import Task
 from vexa_events.launch import ORDER_VARIABLE, BotOrder
 from vexa_events.live import WORKER_LIFETIME_S, WorkerSlots, worker_key
 from vexa_functions.bots.app import build
@@ -272,8 +273,92 @@ async def test_a_worker_that_writes_nonsense_offers_no_slot(open_bots: OpenBots,
     assert (answer.status_code, answer.json()["detail"]) == (503, "no worker of the pool is alive")
 
 
-async def _write_worker(valkey: Any, worker_id: str, *, slots: int, streams: int) -> None:
-    state = WorkerSlots(slots=slots, streams=streams, url="ws://127.0.0.1:9090")
+@pytest.mark.parametrize(
+    ("wish", "detail"),
+    [
+        ({"language": "de"}, "language: no worker of the pool takes 'de'; offered: en, fr"),
+        ({"task": "translate"}, "task: no worker of the pool takes 'translate'; offered: transcribe"),
+        ({"language": "fr", "task": "transcribe"}, None),
+        ({"language": "en"}, None),
+        ({}, None),
+    ],
+)
+async def test_a_wish_that_no_worker_fulfils_is_refused_before_a_bot_is_sent(
+    open_bots: OpenBots, valkey: Any, wish: dict[str, str], detail: str | None
+) -> None:
+    """The answer names the field and what is offered instead."""
+    await _write_worker(valkey, "a", slots=2, streams=0, languages=("en",), tasks=(Task.TRANSCRIBE,))
+    await _write_worker(valkey, "b", slots=2, streams=0, languages=("fr",), tasks=(Task.TRANSCRIBE,))
+
+    async with open_bots(BOT_ADMISSION="pool") as bots:
+        answer = await bots.post("/bots", json={**STANDUP, **wish})
+        listed = (await bots.get("/bots/status")).json()["running_bots"]
+
+    assert answer.status_code == (422 if detail else 201)
+    assert answer.json().get("detail") == detail
+    assert len(listed) == (0 if detail else 1)
+
+
+async def test_a_pair_must_be_taken_by_one_worker(open_bots: OpenBots, valkey: Any) -> None:
+    """A language of one and a task of another make no transcript."""
+    await _write_worker(valkey, "a", slots=2, streams=0, languages=("en",))
+    await _write_worker(valkey, "b", slots=2, streams=0, languages=("de",), tasks=(Task.TRANSCRIBE,))
+
+    async with open_bots(BOT_ADMISSION="pool") as bots:
+        answer = await bots.post("/bots", json={**STANDUP, "language": "de", "task": "translate"})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "language: no worker of the pool takes 'de' with 'translate'; offered: en"
+
+
+async def test_a_worker_without_bounds_fulfils_every_wish(open_bots: OpenBots, valkey: Any) -> None:
+    """So does one among others that have them."""
+    await _write_worker(valkey, "a", slots=2, streams=0, languages=("en",), tasks=(Task.TRANSCRIBE,))
+    await _write_worker(valkey, "b", slots=2, streams=0)
+
+    async with open_bots(BOT_ADMISSION="pool") as bots:
+        answer = await bots.post("/bots", json={**STANDUP, "language": "de", "task": "translate"})
+
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_worker", "status"),
+    [
+        ({"BOT_ADMISSION": "pool"}, True, 422),
+        ({"BOT_ADMISSION": "off"}, True, 409),
+        ({"BOT_ADMISSION": "pool"}, False, 409),
+        ({"BOT_ADMISSION": "pool", "REDIS_URL": "redis://127.0.0.1:9/0"}, True, 409),
+    ],
+    ids=["refused", "admission is off", "no worker lives", "Valkey is away"],
+)
+async def test_an_order_that_no_worker_fulfils_is_refused_where_that_is_known(
+    open_bots: OpenBots, valkey: Any, settings: dict[str, str], has_worker: bool, status: int
+) -> None:
+    """Elsewhere only the bot's own state counts: one that is not active yet conflicts."""
+    if has_worker:
+        await _write_worker(valkey, "a", slots=2, streams=0, languages=("en",), tasks=(Task.TRANSCRIBE,))
+    async with open_bots(BOT_ADMISSION="off") as bots:
+        assert (await bots.post("/bots", json=STANDUP)).status_code == 201
+
+    async with open_bots(**settings) as bots:
+        answer = await bots.put("/bots/replay/standup/config", json={"language": "de"})
+
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json()["detail"] == "language: no worker of the pool takes 'de'; offered: en"
+
+
+async def _write_worker(
+    valkey: Any,
+    worker_id: str,
+    *,
+    slots: int,
+    streams: int,
+    languages: tuple[str, ...] | None = None,
+    tasks: tuple[Task, ...] | None = None,
+) -> None:
+    state = WorkerSlots(slots=slots, streams=streams, url="ws://127.0.0.1:9090", languages=languages, tasks=tasks)
     await valkey.set(worker_key(worker_id), state.model_dump_json(), ex=60)
 
 

@@ -5,13 +5,23 @@ from collections.abc import Callable
 
 import redis.asyncio as redis
 
+from vexa_events.identity import Task
 from vexa_events.live import WORKER_LIFETIME_S, WORKER_PREFIX, WorkerSlots, worker_key
 from vexa_events.session_token import MIN_KEY_BYTES
 from vexa_pool.app import open_worker
 from vexa_pool.engine.scripted import LevelDetector, ScriptedModel
+from vexa_pool.server.slots import Slots
+from vexa_pool.server.worker_load import WorkerLoad
 from vexa_pool.settings import PoolSettings
 
 from .conftest import WORDS, StartWorker, Worker, bound_hello
+
+
+class _Polyglot(ScriptedModel):
+    """Refuses nothing."""
+
+    def check(self, language: str | None, task: Task) -> None:
+        """Raise nothing."""
 
 
 async def slots_of(valkey: "redis.Redis", until: Callable[[WorkerSlots], bool]) -> WorkerSlots:
@@ -36,6 +46,22 @@ async def test_a_worker_says_how_full_it_is(storing_worker: Worker, valkey: "red
 
     assert idle.slots == busy.slots == again.slots == 8
     assert idle.url == f"ws://127.0.0.1:{storing_worker.port}"
+
+
+async def test_a_worker_says_what_its_model_takes(storing_worker: Worker, valkey: "redis.Redis") -> None:
+    """A wish that no worker fulfils is refused before a bot is sent."""
+    told = await slots_of(valkey, lambda told: True)
+
+    assert (told.languages, told.tasks) == (("en",), (Task.TRANSCRIBE,))
+
+
+async def test_a_model_that_takes_anything_sets_no_bound(valkey: "redis.Redis") -> None:
+    """None stands for every language and task."""
+    load = WorkerLoad(valkey, _Polyglot(()), Slots(1), worker_id="w-1", url="ws://127.0.0.1:9")
+    async with load.announced():
+        told = await slots_of(valkey, lambda told: True)
+
+    assert (told.languages, told.tasks) == (None, None)
 
 
 async def test_what_a_worker_said_expires(

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from vexa_events.identity import BotStatus, segment_id
-from vexa_events.live import LiveKind, LiveMessage, LiveSegment, StoredMark, feed_key, stored_key
+from vexa_events.live import LiveKind, LiveMessage, LiveSegment, StoredMark, WorkerSlots, feed_key, stored_key
 
 
 def a_segment(stream_uid: str = "s.1") -> LiveSegment:
@@ -68,3 +68,10 @@ def test_a_mark_survives_valkey() -> None:
 def test_keys_name_the_meeting_and_the_stream() -> None:
     """Writers and readers in different rooms meet at these keys."""
     assert (feed_key(5), stored_key("s.1")) == ("live:5", "stored:s.1")
+
+
+def test_a_worker_that_names_no_bounds_takes_anything() -> None:
+    """One that was started before there were bounds is not passed over."""
+    worker = WorkerSlots.model_validate_json('{"slots":4,"streams":1,"url":"ws://a"}')
+
+    assert (worker.languages, worker.tasks) == (None, None)
