@@ -48,6 +48,8 @@ class MissingReason(StrEnum):
     CAPTURE_SILENT = "capture_silent"
     PAGE_LOST = "page_lost"
     BOT_LOST = "bot_lost"
+    NOT_STORED = "not_stored"
+    """The bot gave up waiting for a worker that takes it, or for the database."""
     UNKNOWN = "unknown"
 
 

@@ -15,6 +15,9 @@ from vexa_events.identity import BotStatus, MissingReason
 from vexa_events.transcript import SpanKind
 from vexa_functions.store.transcripts import StoredSpan, StreamExtent
 
+GIVEN_UP = frozenset({"audio_not_stored", "transcription_refused"})
+"""Reasons with which a bot that lives ends a session whose audio it could not get stored."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
@@ -98,9 +101,15 @@ def _missing(stream: StreamExtent, spans: Sequence[StoredSpan]) -> list[Missing]
             found.append(_gap(stream, span.from_s, span.until_s, span.reason or MissingReason.UNKNOWN))
         edge_s = max(edge_s, span.until_s)
     if stream.finalized_at is not None and not reaches(edge_s, stream.captured_until_s):
-        lost = MissingReason.BOT_LOST if stream.status == BotStatus.FAILED else MissingReason.UNKNOWN
-        found.append(_gap(stream, edge_s, stream.captured_until_s, lost))
+        found.append(_gap(stream, edge_s, stream.captured_until_s, _why_unstored(stream)))
     return found
+
+
+def _why_unstored(stream: StreamExtent) -> MissingReason:
+    """Tell why captured audio at the end of a stream has no text and will not get one."""
+    if stream.status != BotStatus.FAILED:
+        return MissingReason.UNKNOWN
+    return MissingReason.NOT_STORED if stream.ended_for in GIVEN_UP else MissingReason.BOT_LOST
 
 
 def _gap(stream: StreamExtent, start_s: float, end_s: float, reason: str) -> Missing:

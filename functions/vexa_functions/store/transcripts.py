@@ -81,8 +81,9 @@ SELECT array_agg(DISTINCT coalesce(g.speaker, best.speaker))
 """  # noqa: S608
 STREAMS = f"""
 SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.stored_until_s, st.captured_until_s,
-       best.speaker, s.status, s.finalized_at
+       best.speaker, s.status, s.finalized_at, m.reason AS ended_for
   FROM sessions s
+  JOIN meetings m ON m.id = s.meeting_id
   JOIN streams st USING (session_uid)
   {_SPEAKERS}
  WHERE s.meeting_id = $1
@@ -151,6 +152,8 @@ class StreamExtent:
     status: str
     """The state of its session."""
     finalized_at: datetime | None
+    ended_for: str | None
+    """The reason for which its meeting ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

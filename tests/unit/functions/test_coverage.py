@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def a_stream(**fields: Any) -> StreamExtent:
         "speaker": None,
         "status": "active",
         "finalized_at": None,
+        "ended_for": None,
     }
     return StreamExtent(**valid | fields)
 
@@ -61,6 +63,22 @@ def test_a_millisecond_that_was_not_stored_is_missing_at_the_end_and_not_pending
     ledger = coverage([stream], [])
 
     assert (ledger["pending_s"], ledger["missing_s"]) == (0.0, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("ended_for", "reason"),
+    [
+        ("bot_lost", "bot_lost"),
+        ("removed", "bot_lost"),
+        ("audio_not_stored", "not_stored"),
+        ("transcription_refused", "not_stored"),
+    ],
+)
+def test_a_failed_session_says_who_let_go_of_the_audio(ended_for: str, reason: str) -> None:
+    """A bot that lived and gave up is not called lost."""
+    stream = a_stream(captured_until_s=5.0, status="failed", finalized_at=ENDED_AT, ended_for=ended_for)
+
+    assert [gap["reason"] for gap in coverage([stream], [])["missing"]] == [reason]
 
 
 def test_a_hole_between_spans_says_unknown() -> None:

@@ -6,6 +6,7 @@ const REASONS = {
   capture_silent: "the meeting's sound was not captured",
   page_lost: "the meeting's page was lost",
   bot_lost: "the bot was lost",
+  not_stored: "no worker took the audio in time",
   unknown: "nobody knows why",
 };
 const PAUSE_S = 6;
