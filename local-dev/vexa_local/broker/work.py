@@ -98,9 +98,10 @@ async def _dispatch_forever(trigger: Trigger, deps: Deps) -> None:
     while True:
         try:
             await Dispatcher(trigger, journal, _courier(trigger, deps), tally).run()
-        except* Unavailable:
+        except* Unavailable as failures:
             tally.note("restarted")
-            logger.warning("delivery starts over", exc_info=True, extra={"trigger": trigger.name})
+            cause = str(failures.exceptions[0])
+            logger.warning("delivery starts over", extra={"trigger": trigger.name, "cause": cause})
         await asyncio.sleep(_AGAIN_S)
         try:
             await journal.open_streams()
