@@ -18,6 +18,8 @@ from vexa_events.live import FIELD, LIFETIME_S, MAX_ENTRIES, LiveMessage, Stored
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
+MAX_CONNECTIONS = 100
+"""Of one client; whoever waits for a feed holds one."""
 MARK_LIFETIME_S = 24 * 3600
 READ_COUNT = 100
 READ_BLOCK_MS = 1_000
@@ -112,7 +114,7 @@ class LiveReader:
 
 
 @asynccontextmanager
-async def open_valkey(url: str) -> AsyncIterator["redis.Redis"]:
+async def open_valkey(url: str, *, max_connections: int = MAX_CONNECTIONS) -> AsyncIterator["redis.Redis"]:
     """
     Lend a client that connects on first use.
 
@@ -120,7 +122,11 @@ async def open_valkey(url: str) -> AsyncIterator["redis.Redis"]:
     that comes at the wrong moment. Every use sits under one of ours.
     """
     client: redis.Redis = redis.Redis.from_url(
-        url, socket_timeout=None, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+        url,
+        socket_timeout=None,
+        socket_connect_timeout=TIMEOUT_S,
+        decode_responses=True,
+        max_connections=max_connections,
     )
     try:
         yield client

@@ -13,6 +13,9 @@ from vexa_functions.gateway.upstream import Upstream
 from vexa_functions.live_feed import LiveReader, open_valkey
 from vexa_functions.store.tables import open_store
 
+SPARE_CONNECTIONS = 20
+"""To Valkey, beside the one that each watcher waits on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayDeps:
@@ -31,6 +34,9 @@ async def open_deps(settings: GatewaySettings) -> AsyncIterator[GatewayDeps]:
         keys = await stack.enter_async_context(open_store(url, max_connections=settings.auth_connections))
         store = await stack.enter_async_context(open_store(url, max_connections=settings.max_connections))
         valkey = await stack.enter_async_context(open_valkey(str(settings.redis_url)))
+        feeds = await stack.enter_async_context(
+            open_valkey(str(settings.redis_url), max_connections=settings.max_live_connections + SPARE_CONNECTIONS)
+        )
         authenticator = Authenticator(keys)
         stack.push_async_callback(authenticator.aclose)
         access = Access(
@@ -45,7 +51,7 @@ async def open_deps(settings: GatewaySettings) -> AsyncIterator[GatewayDeps]:
             stack.push_async_callback(upstream.aclose)
         live = LiveDeps(
             store=store,
-            reader=LiveReader(valkey),
+            reader=LiveReader(feeds),
             access=access,
             places=Places(settings.max_live_connections),
             max_s=settings.max_socket_s,
