@@ -326,9 +326,16 @@ def _count_processes(run_dir: Path) -> int:
 
 
 def _bots() -> list[psutil.Process]:
-    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if RUN_SCRIPT in child.cmdline()]
+    return [child for child in psutil.Process().children() if _is_bot(child)]
 
 
 def _as_json(words: list[str]) -> str:
     return "[" + ", ".join('"' + word.replace('"', '\\"') + '"' for word in words) + "]"
+
+
+def _is_bot(process: psutil.Process) -> bool:
+    """Tell whether it is a bot that lives; it may end while it is looked at."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and RUN_SCRIPT in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
