@@ -128,7 +128,7 @@ class Stack:
             environment={
                 "PORT": str(self.ports.broker),
                 "REDIS_URL": addresses.valkey,
-                "KNATIVE_DIR": str(CHECKOUT / "knative"),
+                "KNATIVE_DIR": str(CHECKOUT / "knative" / "base"),
                 "SERVICE_URLS": json.dumps(services),
                 "ADMIN_API_KEY": self.secrets.admin_api_key,
             },

@@ -27,7 +27,7 @@ from vexa_events.registry import committed_event
 from vexa_local.ports import free_port
 from vexa_local.stack import FUNCTIONS
 
-KNATIVE = Path(__file__).resolve().parents[2] / "knative"
+KNATIVE = Path(__file__).resolve().parents[2] / "knative" / "base"
 READ_EVERY_S = 0.004
 ARRIVED_WITHIN_S = 60.0
 

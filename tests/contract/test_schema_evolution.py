@@ -14,7 +14,7 @@ from vexa_local.broker.manifests import Directory, load_resources
 from vexa_local.stack import FUNCTIONS
 
 SAMPLES = Path(str(vexa_events.__file__)).parent / "samples"
-KNATIVE = Path(__file__).resolve().parents[2] / "knative"
+KNATIVE = Path(__file__).resolve().parents[2] / "knative" / "base"
 DIRECTORY = Directory(
     service_urls={name.replace("_", "-"): f"http://{name}" for name in FUNCTIONS}, broker_url="http://broker"
 )

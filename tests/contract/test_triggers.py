@@ -11,7 +11,7 @@ from vexa_events.registry import CONTRACTS
 from vexa_local.broker.manifests import Directory, load_resources
 from vexa_local.stack import FUNCTIONS
 
-KNATIVE = Path(__file__).resolve().parents[2] / "knative"
+KNATIVE = Path(__file__).resolve().parents[2] / "knative" / "base"
 DELIVERY_FIELDS = {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}
 DIRECTORY = Directory(
     service_urls={name.replace("_", "-"): f"http://{name}" for name in FUNCTIONS}, broker_url="http://broker"

@@ -36,7 +36,7 @@ from vexa_local.broker.work import open_deps, work
 from vexa_local.chaos.channel import Channel, Manner, take_event
 from vexa_pool.server.unacknowledged import Unacknowledged
 
-KNATIVE = Path(__file__).resolve().parents[3] / "knative"
+KNATIVE = Path(__file__).resolve().parents[3] / "knative" / "base"
 DEADLINE_S = 60.0
 BATCHES = 30
 CLOCK_RATE = 40.0

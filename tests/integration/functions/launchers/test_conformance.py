@@ -15,7 +15,7 @@ from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher
 from vexa_functions.bots.launchers.launcher import Exited, Launcher, NewBot, Observation, Running, Starting, Unknown
 from vexa_functions.bots.launchers.process import ProcessLauncher
 
-KNATIVE = Path(__file__).resolve().parents[4] / "knative"
+KNATIVE = Path(__file__).resolve().parents[4] / "knative" / "base"
 SLEEP = "import time; time.sleep(60)"
 OBEY = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); " + SLEEP
 IGNORE = "import signal; signal.signal(15, signal.SIG_IGN); " + SLEEP
