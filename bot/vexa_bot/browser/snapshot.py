@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from vexa_bot.browser.page_messages import PageFacts, Person
 
-CONNECTED = "connected"
 FAILED_CONNECTIONS = frozenset({"failed", "disconnected"})
 
 

@@ -5,7 +5,6 @@ from vexa_bot.browser.site import Mark, Marks
 START = "#start:not([disabled])"
 NAME = "#username"
 JOIN = "#register"
-DIALOG_BUTTON = ".bootbox .btn"
 
 MARKS = Marks(
     visible={

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from vexa_events.callbacks import Gap
@@ -33,12 +32,6 @@ class Audience(Protocol):
 
     def shed(self, span: Span) -> None:
         """Audio was given up."""
-
-
-@dataclass(slots=True)
-class _Language:
-    name: str | None
-    is_settled: bool
 
 
 class StreamLane:
