@@ -10,7 +10,7 @@ from vexa_events.registry import CONTRACTS, Contract
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "events" / "vexa_events" / "schemas"
-EVENT_TYPES = ROOT / "knative" / "base" / "eventtypes.yaml"
+EVENT_TYPES = ROOT / "knative" / "base" / "eventing" / "eventtypes.yaml"
 README = ROOT / "events" / "README.md"
 NAMESPACE = "vexa"
 BROKER = "default"

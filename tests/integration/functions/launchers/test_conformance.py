@@ -228,7 +228,7 @@ async def test_a_job_without_its_secret_is_taken_back(cluster: Any) -> None:
 
 async def test_the_role_in_the_manifests_allows_what_is_used_and_no_more(cluster: Any) -> None:
     """A launcher that needs another right would fail in a cluster only; one it does not need is a risk."""
-    documents = list(yaml.safe_load_all((KNATIVE / "bot-jobs.yaml").read_text()))
+    documents = list(yaml.safe_load_all((KNATIVE / "functions" / "bot-jobs.yaml").read_text()))
     launcher: KubernetesLauncher = cluster.launcher()
 
     reference = await launcher.launch(a_bot(IGNORE))
