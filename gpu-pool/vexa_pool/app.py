@@ -16,6 +16,7 @@ from vexa_pool.engine.model import Detector, Model
 from vexa_pool.engine.scheduler import Scheduler
 from vexa_pool.engine.voice_detector import SileroDetector, load_voice_model
 from vexa_pool.engine.whisper import THREADS, WhisperModel
+from vexa_pool.server.deletion_cost import open_deletion_cost
 from vexa_pool.server.listener import Listener
 from vexa_pool.server.lost_bots import LostBots
 from vexa_pool.server.metrics import PoolMetrics
@@ -74,13 +75,20 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
         )
+        listener = Listener(services, ping_every_s=settings.ping_every_s, drain_s=settings.drain_s)
         metrics.watch(
-            slots=services.slots.total,
+            slots=lambda: 0 if listener.is_draining else services.slots.total,
             streams=lambda: services.slots.taken,
             unacknowledged=lambda: storing.publications.unacknowledged if storing else 0,
             lags_s=scheduler.lags_s,
         )
-        listener = Listener(services, ping_every_s=settings.ping_every_s, drain_s=settings.drain_s)
+        if settings.pod_url is not None:
+            cost = await stack.enter_async_context(
+                open_deletion_cost(
+                    lambda: services.slots.taken, pod_url=settings.pod_url, account_dir=settings.account_dir
+                )
+            )
+            background.append(tasks.create_task(cost.run()))
         port = await stack.enter_async_context(listener.listen(settings.host, settings.port))
         if storing is not None:
             await stack.enter_async_context(_load(settings, storing, services, port).announced())
@@ -99,7 +107,8 @@ async def _open_storing(
     client = await stack.enter_async_context(httpx.AsyncClient())
     valkey = open_valkey(settings.redis_url.get_secret_value())
     stack.push_async_callback(valkey.aclose)
-    publications = Publications(SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S), metrics)
+    publisher = SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S, token_file=settings.sink_token_file)
+    publications = Publications(publisher, metrics)
     stack.push_async_callback(publications.aclose, within_s=DRAIN_S)
     lost_bots = LostBots(scheduler, after_s=settings.lost_bot_after_s)
     stack.push_async_callback(lost_bots.aclose)

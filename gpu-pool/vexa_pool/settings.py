@@ -1,6 +1,7 @@
 """What a worker reads from its environment; the only place of this room that does."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -35,6 +36,12 @@ class PoolSettings(BaseModel):
     """How often each client is shown that the worker lives, however busy it is."""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")
     sink: str | None = Field(None, alias="K_SINK", pattern="^https?://")
+    sink_token_file: Path | None = Field(None, alias="K_SINK_TOKEN_FILE")
+    """What the sink knows us by, where it asks."""
+    pod_url: str | None = Field(None, alias="POOL_POD_URL", pattern="^https?://")
+    """Our own pod in the API of Kubernetes, on which we write how much would be lost with us."""
+    account_dir: Path = Field(Path("/var/run/secrets/kubernetes.io/serviceaccount"), alias="POOL_ACCOUNT_DIR")
+    """The token to do that with, and the authority that signed the API's certificate."""
     token_signing_key: SecretStr | None = Field(None, alias="TOKEN_SIGNING_KEY", min_length=MIN_KEY_BYTES)
     log_level: str = Field("INFO", alias="LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 

@@ -45,7 +45,8 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
     ):
         live = LiveFeed(valkey)
         source = CONTRACTS[bot_type(BotStatus.REQUESTED)].source
-        announcer = Announcer(Relay(store, SinkPublisher(client, str(settings.sink)), source=source), live)
+        publisher = SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file)
+        announcer = Announcer(Relay(store, publisher, source=source), live)
         admission = PoolAdmission(valkey, store) if settings.admission == "pool" else OpenAdmission()
         yield BotsDeps(
             service=BotService(store, launcher, announcer, admission, _terms(settings)),

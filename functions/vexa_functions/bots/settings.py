@@ -29,6 +29,8 @@ class BotsSettings(Settings):
     token_signing_key: SecretStr = Field(alias="TOKEN_SIGNING_KEY", min_length=32)
     sink: AnyHttpUrl = Field(alias="K_SINK")
     """Where events are posted."""
+    sink_token_file: Path | None = Field(None, alias="K_SINK_TOKEN_FILE")
+    """What the sink knows us by, where it asks."""
     max_connections: int = Field(4, alias="DB_POOL_MAX_SIZE", ge=1, le=50)
     launcher: LauncherName = Field(LauncherName.PROCESS, alias="BOT_LAUNCHER")
     """What runs the bots."""
@@ -54,6 +56,8 @@ class BotsSettings(Settings):
     """How to reach the cluster from outside; inside, the service account of the function's pod is used."""
     namespace: str = Field("vexa", alias="BOT_NAMESPACE", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """Where in the cluster bots run."""
+    recording: str | None = Field(None, alias="BOT_RECORDING", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """A ConfigMap with the tracks of one recorded meeting, which Jobs find below VEXA_REPLAY_DIR under its name."""
     launch_limit_s: float = Field(180.0, alias="BOT_LAUNCH_LIMIT_S", gt=0.0, le=3_600.0)
     """From the request to the bot's process; a node may have to be started and an image pulled."""
     stop_grace_s: float = Field(60.0, alias="BOT_STOP_GRACE_S", ge=0.0, le=3_600.0)

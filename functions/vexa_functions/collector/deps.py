@@ -36,7 +36,8 @@ async def open_deps(settings: CollectorSettings) -> AsyncIterator[CollectorDeps]
         httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
     ):
         live = LiveFeed(valkey)
-        relay = Relay(store, SinkPublisher(client, str(settings.sink)), source=CONTRACTS[MEETING_FINALIZED].source)
+        publisher = SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file)
+        relay = Relay(store, publisher, source=CONTRACTS[MEETING_FINALIZED].source)
         yield CollectorDeps(
             store=store,
             ingest=Ingest(store, live),

@@ -1,5 +1,7 @@
 """Settings of the collector."""
 
+from pathlib import Path
+
 from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, SecretStr
 
 from vexa_functions.hosting.settings import Settings
@@ -13,6 +15,8 @@ class CollectorSettings(Settings):
     token_signing_key: SecretStr = Field(alias="TOKEN_SIGNING_KEY", min_length=32)
     sink: AnyHttpUrl = Field(alias="K_SINK")
     """Where events are posted."""
+    sink_token_file: Path | None = Field(None, alias="K_SINK_TOKEN_FILE")
+    """What the sink knows us by, where it asks."""
     max_connections: int = Field(4, alias="DB_POOL_MAX_SIZE", ge=1, le=50)
     """Connections per instance; instances times this stays under max_connections of Postgres."""
     finalize_timeout_s: float = Field(120.0, alias="FINALIZE_TIMEOUT_S", ge=0.0, le=86_400.0)

@@ -53,7 +53,7 @@ async def open_deps(settings: DeadLettersSettings) -> AsyncIterator[DeadLettersD
     ):
         yield DeadLettersDeps(
             store=store,
-            publisher=SinkPublisher(client, str(settings.sink)),
+            publisher=SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file),
             admin_key=settings.admin_api_key.get_secret_value(),
         )
 

@@ -1,5 +1,7 @@
 """Settings of the dead letter function."""
 
+from pathlib import Path
+
 from pydantic import AnyHttpUrl, Field, PostgresDsn
 
 from vexa_functions.auth.admin_key import AdminKey
@@ -13,4 +15,6 @@ class DeadLettersSettings(Settings):
     admin_api_key: AdminKey = Field(alias="ADMIN_API_KEY")
     sink: AnyHttpUrl = Field(alias="K_SINK")
     """Where redriven events are posted."""
+    sink_token_file: Path | None = Field(None, alias="K_SINK_TOKEN_FILE")
+    """What the sink knows us by, where it asks."""
     max_connections: int = Field(2, alias="DB_POOL_MAX_SIZE", ge=1, le=50)

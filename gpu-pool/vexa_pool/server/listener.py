@@ -30,7 +30,8 @@ class Listener:
         self._services = services
         self._drain_s = drain_s
         self._ping_every_s = ping_every_s
-        self._is_draining = False
+        self.is_draining = False
+        """Nobody new is taken any more."""
 
     @asynccontextmanager
     async def listen(self, host: str, port: int) -> AsyncIterator[int]:
@@ -55,7 +56,7 @@ class Listener:
 
     async def _drain(self, server: Server) -> None:
         """Take nobody new; give streams some time to end by themselves; then send them elsewhere."""
-        self._is_draining = True
+        self.is_draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s):
                 await self._services.slots.emptied()
@@ -81,7 +82,7 @@ class Listener:
 
     def _admission(self, connection: ServerConnection, request: Request) -> Response | None:
         free = self._services.slots.free
-        if not is_refused_at_handshake(request.headers, free=free, is_draining=self._is_draining):
+        if not is_refused_at_handshake(request.headers, free=free, is_draining=self.is_draining):
             return None
         self._services.metrics.refused("handshake")
         return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "this worker takes no stream\n")
@@ -93,6 +94,6 @@ class Listener:
 
     def _readiness(self, connection: ServerConnection) -> Response:
         slots = self._services.slots
-        if self._is_draining or not slots.free:
+        if self.is_draining or not slots.free:
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, f"0 of {slots.total} slots free\n")
         return connection.respond(http.HTTPStatus.OK, f"{slots.free} of {slots.total} slots free\n")

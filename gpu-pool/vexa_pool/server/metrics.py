@@ -20,7 +20,7 @@ class PoolMetrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._streams = self._gauge("vexa_pool_streams", "Streams being carried")
-        self._slots = self._gauge("vexa_pool_slots", "Streams that can be carried")
+        self._slots = self._gauge("vexa_pool_slots", "Streams that can be carried; none while draining")
         self._unacknowledged = self._gauge("vexa_pool_batches_unacknowledged", "Batches that are not stored yet")
         self._lag = Gauge(
             "vexa_pool_lag_seconds",
@@ -42,13 +42,13 @@ class PoolMetrics:
     def watch(
         self,
         *,
-        slots: int,
+        slots: Callable[[], int],
         streams: Callable[[], int],
         unacknowledged: Callable[[], int],
         lags_s: Callable[[], Sequence[float]],
     ) -> None:
         """Read these whenever somebody asks."""
-        self._slots.set(slots)
+        self._slots.set_function(slots)
         self._streams.set_function(streams)
         self._unacknowledged.set_function(unacknowledged)
         for share in QUANTILES:

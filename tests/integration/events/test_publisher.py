@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -135,6 +136,21 @@ async def test_an_answer_that_drips_is_given_up() -> None:
     async with running(Sink(*drips)) as url:
         with pytest.raises(Unavailable, match="TimeoutError"):
             await publish(url, timeout_s=0.3)
+
+
+async def test_a_sink_that_asks_is_told_who_publishes(tmp_path: Path) -> None:
+    """The token is read for each event, as it is renewed while we run; without one nothing is posted."""
+    sink, token_file = answering(202), tmp_path / "token"
+
+    async with running(sink) as url, httpx.AsyncClient(trust_env=False) as client:
+        publisher = SinkPublisher(client, url, token_file=token_file)
+        with pytest.raises(Unavailable, match="token cannot be read: No such file"):
+            await publisher.publish(EVENT)
+        for token in ("first", "second"):
+            token_file.write_text(f"{token}\n")
+            await publisher.publish(EVENT)
+
+    assert [headers["Authorization"] for headers, _ in sink.requests] == ["Bearer first", "Bearer second"]
 
 
 async def test_an_event_that_cannot_travel_is_not_posted() -> None:

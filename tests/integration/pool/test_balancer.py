@@ -180,6 +180,7 @@ async def test_a_draining_worker_keeps_its_streams_and_gets_no_new_one(balanced:
 
     assert all(message.is_ready for message in told)
     assert await pool.streams(draining) == kept > 0
+    assert await metric(draining.port, "vexa_pool_slots") == 0
     assert await pool.streams(other) == 8 - kept
     assert [connection.close_code for connection in connections] == [None] * 4
     await pool.stack.aclose()

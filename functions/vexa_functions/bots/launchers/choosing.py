@@ -58,6 +58,7 @@ async def _kubernetes(settings: BotsSettings) -> AsyncIterator[Launcher]:
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
         deadline_s=round(settings.max_session_s),
+        recording=settings.replay_dir / settings.recording if settings.replay_dir and settings.recording else None,
     )
     file = settings.kubeconfig
     read_config = partial(KubeConfig.from_file, file) if file else KubeConfig.from_service_account

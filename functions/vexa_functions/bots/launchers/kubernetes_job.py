@@ -8,10 +8,12 @@ starts before its Secret is there.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lightkube.models.batch_v1 import JobSpec
 from lightkube.models.core_v1 import (
     Capabilities,
+    ConfigMapVolumeSource,
     Container,
     EmptyDirVolumeSource,
     EnvFromSource,
@@ -52,6 +54,8 @@ class JobShape:
     memory_mb: int
     cpus: float
     deadline_s: int
+    recording: Path | None = None
+    """Where the ConfigMap of the folder's name is laid: a recorded meeting to try bots with."""
 
 
 def job_name(session_uid: str) -> str:
@@ -120,6 +124,7 @@ def _pod_of(bot: NewBot, shape: JobShape) -> PodSpec:
         volumes=[
             Volume(name="tmp", emptyDir=EmptyDirVolumeSource(sizeLimit="1Gi")),
             Volume(name="shm", emptyDir=EmptyDirVolumeSource(medium="Memory", sizeLimit="256Mi")),
+            *([_recording_of(shape.recording)] if shape.recording else []),
         ],
     )
 
@@ -137,8 +142,17 @@ def _container_of(bot: NewBot, shape: JobShape) -> Container:
         securityContext=SecurityContext(
             allowPrivilegeEscalation=False, readOnlyRootFilesystem=True, capabilities=Capabilities(drop=["ALL"])
         ),
-        volumeMounts=[VolumeMount(name="tmp", mountPath="/tmp"), VolumeMount(name="shm", mountPath="/dev/shm")],  # noqa: S108 - the pod's own
+        volumeMounts=[
+            VolumeMount(name="tmp", mountPath="/tmp"),  # noqa: S108 - the pod's own
+            VolumeMount(name="shm", mountPath="/dev/shm"),  # noqa: S108
+            *([VolumeMount(name="recording", mountPath=str(shape.recording))] if shape.recording else []),
+        ],
     )
+
+
+def _recording_of(folder: Path) -> Volume:
+    """Lend the ConfigMap; bots start without it as well."""
+    return Volume(name="recording", configMap=ConfigMapVolumeSource(name=folder.name, optional=True))
 
 
 def _runs(pod: Pod) -> bool:

@@ -168,10 +168,10 @@ class ClusterTwin:
     used: set[tuple[str, str]] = field(default_factory=set)
     """Resource and verb of every request."""
 
-    def launcher(self, image: str = "vexa-bot") -> KubernetesLauncher:
+    def launcher(self, image: str = "vexa-bot", recording: Path | None = None) -> KubernetesLauncher:
         """Open a launcher as the bots function's own service account would."""
         config = KubeConfig.from_one(cluster=Cluster(server=self.url), user=User(token=TOKEN))
-        shape = JobShape(image=image, memory_mb=512, cpus=1.0, deadline_s=3_600)
+        shape = JobShape(image=image, memory_mb=512, cpus=1.0, deadline_s=3_600, recording=recording)
         return KubernetesLauncher(shape, namespace=NAMESPACE, read_config=lambda: config)
 
     def running(self) -> list[PodTwin]:

@@ -214,6 +214,19 @@ async def test_a_job_holds_no_secret(cluster: Any) -> None:
     await launcher.aclose()
 
 
+async def test_a_job_finds_the_recording_that_everybody_may_try(cluster: Any) -> None:
+    """The ConfigMap of its folder's name is laid there; bots start without it as well."""
+    launcher: KubernetesLauncher = cluster.launcher(recording=Path("/recordings/smoke"))
+
+    await launcher.launch(a_bot(SLEEP))
+    (job,) = cluster.jobs.values()
+    pod = job["spec"]["template"]["spec"]
+    await launcher.aclose()
+
+    assert {"name": "recording", "configMap": {"name": "smoke", "optional": True}} in pod["volumes"]
+    assert {"name": "recording", "mountPath": "/recordings/smoke"} in pod["containers"][0]["volumeMounts"]
+
+
 async def test_a_job_without_its_secret_is_taken_back(cluster: Any) -> None:
     """What fails halfway leaves nothing, and never ran."""
     cluster.refuses_secrets = True
