@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from vexa_local.errors import StartFailed
 from vexa_local.packages import postgres_program
-from vexa_local.ports import free_port
+from vexa_local.ports import LOOPBACK, Ports, free_port, require_free
 from vexa_local.postgres import PostgresServer
 from vexa_local.servers import running
 from vexa_local.valkey import ValkeyServer
@@ -23,6 +24,11 @@ _TEMPLATE = "migrated"
 _TIMEOUT_S = 30.0
 _DOCKER_TIMEOUT_S = 300.0
 _numbers = itertools.count(1)
+
+# Stacks at offsets that differ by a multiple of the step share no port, the chaos harness's links included; the last
+# port stays below those that the kernel gives to whoever asks for any.
+_OFFSETS = range(10_000, 22_000, 231)
+_PORTS_ABOVE = (0, 1, 2, 3, 4, 100, 300, 600)
 
 
 class Databases:
@@ -115,6 +121,29 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def free_port_offset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], int]:
+    """Finds an offset for a whole stack at which nothing listens; no two tests of a run get the same."""
+    taken = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        taken = taken.parent
+
+    def find() -> int:
+        for offset in _OFFSETS:
+            ports = Ports.at_offset(offset)
+            try:
+                for name in Ports.__slots__:
+                    for above in _PORTS_ABOVE:
+                        require_free(getattr(ports, name) + above, LOOPBACK)
+                (taken / f"offset-{offset}").mkdir()
+            except (StartFailed, FileExistsError):
+                continue
+            return offset
+        pytest.fail("no free ports")
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ import httpx
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PORTS = (8056, 8057, 8058, 8059, 8060, 8123, 9090, 9091, 5438, 6388)
 STARTED_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 40.0
 
@@ -81,7 +79,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, meetings_dir: Path) -> 
 
 
 @pytest.fixture(scope="session")
-def stack(recordings: Path) -> Iterator[Stack]:
+def stack(recordings: Path, free_port_offset: Callable[[], int]) -> Iterator[Stack]:
     """`./local-dev/up`, until the last test is done."""
     offset = free_port_offset()
     started = start_stack(offset, recordings)
@@ -124,23 +122,6 @@ def stop_stack(stack: Stack) -> None:
 
 def state_dir(offset: int) -> Path:
     return CHECKOUT / ".vexa" / f"offset-{offset}"
-
-
-def free_port_offset() -> int:
-    """Find an offset at which nothing listens."""
-    for offset in range(20_000, 40_000, 137):
-        if all(_is_free(port + offset) for port in PORTS):
-            return offset
-    pytest.fail("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.fixture(scope="session")

@@ -72,10 +72,12 @@ def image(docker_base: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def harbour(image: str, stack_control: Any, meetings_dir: Path) -> Iterator[Harbour]:
+def harbour(
+    image: str, stack_control: Any, meetings_dir: Path, free_port_offset: Callable[[], int]
+) -> Iterator[Harbour]:
     """`./local-dev/up` with BOT_LAUNCHER=docker, until the last test is done; no container outlives it."""
     deployment = f"test-{uuid.uuid4().hex}"
-    offset = stack_control.free_port_offset()
+    offset = free_port_offset()
     folder = stack_control.state_dir(offset).parent / f"recordings-{deployment}"
     _lay_out(meetings_dir, folder)
     stack = stack_control.start_stack(

@@ -120,11 +120,16 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, stack_control: Any, meetings_dir: Path) -> Iterator[Town]:
+def town(
+    tmp_path_factory: pytest.TempPathFactory,
+    stack_control: Any,
+    meetings_dir: Path,
+    free_port_offset: Callable[[], int],
+) -> Iterator[Town]:
     """One private network with one stack and one Janus for every test here."""
     _require_programs()
     folder = tmp_path_factory.mktemp("town")
-    offset = stack_control.free_port_offset()
+    offset = free_port_offset()
     env_file = stack_control.state_dir(offset) / "env"
     env_file.unlink(missing_ok=True)
     command = [sys.executable, str(JANUS / "stage.py"), str(folder / "door"), str(folder), str(offset), str(env_file)]

@@ -61,13 +61,15 @@ class Island:
 
 
 @pytest.fixture
-def island(docker_base: str, tmp_path: Path, stack_control: Any) -> Iterator[Island]:
+def island(
+    docker_base: str, tmp_path: Path, stack_control: Any, free_port_offset: Callable[[], int]
+) -> Iterator[Island]:
     """Janus and a stack in the network of a container that only holds that network."""
     _require_programs()
     build = ["docker", "build", "--quiet", "--file", "bot/Dockerfile", "--tag", IMAGE, "."]
     subprocess.run(build, cwd=CHECKOUT, check=True, timeout=BUILD_LIMIT_S)
     deployment = f"test-{uuid.uuid4().hex}"
-    offset = stack_control.free_port_offset()
+    offset = free_port_offset()
     env_file = stack_control.state_dir(offset) / "env"
     with contextlib.closing(docker.DockerClient()) as engine, contextlib.ExitStack() as ending:
         holder = engine.containers.run(docker_base, ["sleep", "600"], network_mode="none", detach=True)

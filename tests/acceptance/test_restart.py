@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
-def test_an_earlier_transcript_is_still_there(stack_control: Any, recordings: Path, how: signal.Signals) -> None:
+def test_an_earlier_transcript_is_still_there(
+    stack_control: Any, recordings: Path, free_port_offset: Callable[[], int], how: signal.Signals
+) -> None:
     """The same key reads the same words after the stack was down."""
-    offset = stack_control.free_port_offset()
+    offset = free_port_offset()
     first = stack_control.start_stack(offset, recordings)
     try:
         with _client(first) as api:

@@ -1,25 +1,26 @@
 """Nothing is lost whatever dies; and the harness that says so notices when something is."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vexa_local.chaos.__main__ import main
-from vexa_local.errors import StartFailed
-from vexa_local.ports import LOOPBACK, Ports, require_free
 
 LENGTH_S = "25"
 MEETINGS = "4"
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_under_any_fault_of_a_short_set_of_seeds(tmp_path: Path, meetings_dir: Path) -> None:
+def test_nothing_is_lost_under_any_fault_of_a_short_set_of_seeds(
+    tmp_path: Path, meetings_dir: Path, free_port_offset: Callable[[], int]
+) -> None:
     """Each word is stored once under its speaker, every second is accounted for, and everything comes to rest."""
     file = tmp_path / "held.json"
 
-    status = run(meetings_dir, file, "--seeds", "2", "--from-seed", "5", "--minutes", "3")
+    status = run(meetings_dir, file, free_port_offset(), "--seeds", "2", "--from-seed", "5", "--minutes", "3")
 
     report = read(file)
     assert [outcome["findings"] for outcome in report["outcomes"]] == [[]] * report["seeds"]
@@ -28,11 +29,15 @@ def test_nothing_is_lost_under_any_fault_of_a_short_set_of_seeds(tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_an_acknowledgement_that_comes_too_early_is_noticed(tmp_path: Path, meetings_dir: Path) -> None:
+def test_an_acknowledgement_that_comes_too_early_is_noticed(
+    tmp_path: Path, meetings_dir: Path, free_port_offset: Callable[[], int]
+) -> None:
     """With the promise broken on purpose the same harness reports lost words."""
     file = tmp_path / "broken.json"
 
-    status = run(meetings_dir, file, "--seeds", "1", "--from-seed", "1", "--break", "acknowledgement")
+    status = run(
+        meetings_dir, file, free_port_offset(), "--seeds", "1", "--from-seed", "1", "--break", "acknowledgement"
+    )
 
     report = read(file)
     assert status == 1
@@ -40,11 +45,11 @@ def test_an_acknowledgement_that_comes_too_early_is_noticed(tmp_path: Path, meet
     assert "lost" in {finding["rule"] for outcome in report["outcomes"] for finding in outcome["findings"]}
 
 
-def run(meetings: Path, file: Path, *options: str) -> int:
+def run(meetings: Path, file: Path, offset: int, *options: str) -> int:
     return main(
         [
             *("--meetings", str(meetings), "--json", str(file)),
-            *("--meetings-at-once", MEETINGS, "--length-s", LENGTH_S, "--port-offset", str(free_offset())),
+            *("--meetings-at-once", MEETINGS, "--length-s", LENGTH_S, "--port-offset", str(offset)),
             *options,
         ]
     )
@@ -53,16 +58,3 @@ def run(meetings: Path, file: Path, *options: str) -> int:
 def read(file: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(file.read_text())
     return report
-
-
-def free_offset() -> int:
-    """Find an offset at which nothing listens, links included."""
-    for offset in range(21_000, 40_000, 1_009):
-        ports = Ports.at_offset(offset)
-        try:
-            for port in (getattr(ports, name) + above for name in Ports.__slots__ for above in (0, 100, 300, 600)):
-                require_free(port, LOOPBACK)
-        except StartFailed:
-            continue
-        return offset
-    pytest.fail("no free ports")

@@ -1,8 +1,6 @@
 """The whole stack as its user starts and stops it."""
 
 import contextlib
-import os
-import random
 import shutil
 import subprocess
 import sys
@@ -15,8 +13,6 @@ import httpx
 import psutil
 import pytest
 
-from vexa_local.errors import StartFailed
-from vexa_local.ports import Ports, require_free
 from vexa_local.state import State, read_env_file
 
 READY_WITHIN_S = 120.0
@@ -37,8 +33,8 @@ class Up:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    offset = free_offset()
+def up(tmp_path: Path, free_port_offset: Callable[[], int]) -> Iterator[Up]:
+    offset = free_port_offset()
     state = State.at_offset(offset)
     log = tmp_path / "up.log"
     command = [sys.executable, "-m", "vexa_local", "up", "--port-offset", str(offset)]
@@ -105,15 +101,3 @@ def wait_until(condition: Callable[[], bool], up: Up) -> None:
         assert up.process.poll() is None, up.log.read_text()
         assert time.monotonic() < deadline, up.log.read_text()
         time.sleep(0.1)
-
-
-def free_offset() -> int:
-    """Find an offset at which every port is free."""
-    chosen = random.Random(os.getpid())
-    while True:
-        offset = chosen.randrange(20_000, 40_000, 500)
-        with contextlib.suppress(StartFailed):
-            for name in Ports.__slots__:
-                require_free(getattr(Ports.at_offset(offset), name), name)
-            if not State.at_offset(offset).folder.exists():
-                return offset
