@@ -101,7 +101,7 @@
     const tracks = Array.from(taps.values(), (tap) => {
       const { number, label, level, peak } = tap;
       Object.assign(tap, { level: 0, peak: 0 });
-      return { number, label, level, peak, muted: tap.track.muted };
+      return { number, label, level, peak };
     });
     return {
       context: context?.state ?? null,

@@ -68,7 +68,6 @@ class TrackFacts(BaseModel):
     """Loudest level that the network side measured."""
     peak: Level = 0.0
     """Loudest sample that was captured."""
-    muted: bool = False
 
 
 class Person(BaseModel):

@@ -16,8 +16,6 @@ class Snapshot:
     marks: Mapping[str, str] = field(default_factory=dict)
     """Text of each visible mark by its name, over all frames."""
     people: tuple[Person, ...] = ()
-    dialogs: tuple[str, ...] = ()
-    """Messages of the browser's own dialogs, oldest first."""
     signals: tuple[str, ...] = ()
     """Signalling frames that came in, oldest first; those that the platform asked for."""
     connections: tuple[str, ...] = ()

@@ -53,8 +53,6 @@ class _ContextClock:
 class _Stream:
     key: str
     end_ms: int
-    is_deaf: bool = False
-    """Whether the network side hears what the capture does not."""
 
 
 class Tracks:
@@ -66,6 +64,8 @@ class Tracks:
         self._zero_unix_ms = zero_unix_ms
         self._clocks: dict[str, _ContextClock] = {}
         self._streams: dict[TrackId, _Stream] = {}
+        self._deaf: set[TrackId] = set()
+        """Tracks of which the network side hears what the capture does not."""
         self._orphans: dict[str, _Stream] = {}
         """Streams of a lost page by their speaker's name."""
         self._unnamed_orphans: list[_Stream] = []
@@ -83,7 +83,7 @@ class Tracks:
 
     def hear(self, chunk: AudioChunk, *, speaker: str | None) -> Iterator[Fact]:
         """
-        Take in samples; a stream begins with the first that is not zero.
+        Take in samples; a stream begins with the first that is not zero, or is zero by a fault.
 
         `speaker` is whose track it is, as far as that is known: it finds the
         stream again that a lost page left behind.
@@ -92,22 +92,24 @@ class Tracks:
         position_ms = self._place(chunk, len(samples) // BYTES_PER_MS)
         track = (chunk.doc, chunk.track)
         is_sound = any(samples)
+        if is_sound:
+            self._deaf.discard(track)
+        is_deaf = track in self._deaf
         if track not in self._streams:
-            if not is_sound:
+            if not (is_sound or is_deaf):
                 return
             yield from self._begin(track, max(0, position_ms), speaker)
-        yield from _continue(self._streams[track], position_ms, samples, is_sound=is_sound)
+        yield from _continue(self._streams[track], position_ms, samples, is_deaf=is_deaf)
 
     def note_deaf(self, track: TrackId) -> bool:
         """Note that a track is loud and its capture is not; tell whether that is new."""
-        stream = self._streams.get(track)
-        if stream is None or stream.is_deaf:
-            return False
-        stream.is_deaf = True
-        return True
+        is_new = track not in self._deaf
+        self._deaf.add(track)
+        return is_new
 
     def end(self, track: TrackId) -> Iterator[Fact]:
         """Note that a track is over."""
+        self._deaf.discard(track)
         if stream := self._streams.pop(track, None):
             yield StreamEnded(key=stream.key)
 
@@ -127,6 +129,7 @@ class Tracks:
             else:
                 self._orphans[name] = stream
         self._streams.clear()
+        self._deaf.clear()
         self._clocks.clear()
 
     def give_up_orphans(self, now_unix_ms: int) -> Iterator[Fact]:
@@ -152,10 +155,9 @@ class Tracks:
         yield StreamFound(key=stream.key, kind=self._kind, start_ms=position_ms)
 
 
-def _continue(stream: _Stream, position_ms: int, samples: bytes, *, is_sound: bool) -> Iterator[Fact]:
+def _continue(stream: _Stream, position_ms: int, samples: bytes, *, is_deaf: bool) -> Iterator[Fact]:
     lag_ms = position_ms - stream.end_ms
-    stream.is_deaf = stream.is_deaf and not is_sound
-    if stream.is_deaf:
+    if is_deaf:
         yield from _miss(stream, position_ms + len(samples) // BYTES_PER_MS, MissingReason.CAPTURE_SILENT)
         return
     if lag_ms > LAG_MS:

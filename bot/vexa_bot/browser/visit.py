@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGES = 2_000
 MAX_SIGNALS = 200
 MAX_SIGNAL_CHARS = 64 * 1024
-MAX_DIALOGS = 20
+MAX_FAILED = 20
+"""Resources that did not load; whether there are any is what counts."""
 MUTE_LIMIT_S = 10.0
 """A page that tells nothing for this long hangs."""
 CUT_OFF_LIMIT_S = 15.0
@@ -44,12 +45,11 @@ class Visit:
 
     def __init__(self, page: Page, site: Site) -> None:
         self.steps = Steps(page)
-        self.failed_resources: deque[str] = deque(maxlen=MAX_DIALOGS)
+        self.failed_resources: deque[str] = deque(maxlen=MAX_FAILED)
         self._page = page
         self._site = site
         self._messages: asyncio.Queue[AudioChunk | TrackEnded] = asyncio.Queue(MAX_MESSAGES)
         self._told: dict[Frame, _Told] = {}
-        self._dialogs: deque[str] = deque(maxlen=MAX_DIALOGS)
         self._signals: deque[str] = deque(maxlen=MAX_SIGNALS)
         self._lost: str | None = None
         self._working_s = time.monotonic()
@@ -89,14 +89,12 @@ class Visit:
             marks=marks,
             people=people,
             connections=connections,
-            dialogs=tuple(self._dialogs),
             signals=tuple(self._signals),
             url=self._page.url,
         )
 
     def forget(self) -> None:
         """Let go of evidence that a new attempt to join does not bear on."""
-        self._dialogs.clear()
         self._signals.clear()
         self._told.clear()
         self.failed_resources.clear()
@@ -137,7 +135,7 @@ class Visit:
         self._lost = self._lost or why
 
     async def _answer_dialog(self, dialog: Dialog) -> None:
-        self._dialogs.append(dialog.message[:1_000])
+        logger.info("dialog answered", extra={"text": dialog.message[:1_000]})
         try:
             await dialog.accept()
         except PlaywrightError:

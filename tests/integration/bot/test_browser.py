@@ -326,6 +326,20 @@ async def test_a_page_that_stands_still_is_a_fault_and_not_a_quiet_room(
     assert {gap.reason for gap in pool.connections[0].gaps} == {MissingReason.CAPTURE_SILENT}
 
 
+async def test_sound_that_arrives_and_is_not_captured_is_a_fault_and_not_a_quiet_room(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+) -> None:
+    """The levels of the network side tell the zeros of a deaf capture from silence, in the stream and in the log."""
+    await bot.start("teams", pages.url("teams", "end_ms=never&deaf=1"))
+    await _until(lambda: bool(pool.connections and pool.connections[0].gaps))
+    bots.commands = (Command(kind=CommandKind.LEAVE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    (connection,) = pool.connections
+    assert (connection.samples, {gap.reason for gap in connection.gaps}) == (b"", {MissingReason.CAPTURE_SILENT})
+    assert "capture is silent while the network is not" in bot.output
+
+
 async def test_a_killed_bot_leaves_no_browser(
     bot: _Bot, bots: "BotsTwin", pages: _Pages, eventually: "Eventually"
 ) -> None:

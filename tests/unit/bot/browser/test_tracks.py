@@ -148,6 +148,20 @@ def test_zeros_from_a_track_that_is_loud_on_the_network_are_no_audio(tracks: Tra
     ]
 
 
+def test_a_track_that_was_never_captured_is_missing_audio_and_not_silence(tracks: Tracks) -> None:
+    """Zeros from the first sample on are a stream as soon as the network side is known to be loud."""
+    assert _hear(tracks, [_chunk(0, sound=SILENCE)]) == []
+    tracks.note_deaf((DOC, 1))
+
+    facts = _hear(tracks, [_chunk(200, sound=SILENCE), _chunk(400)])
+
+    assert facts == [
+        StreamFound(key="track-1", kind=StreamKind.PARTICIPANT, start_ms=200),
+        AudioMissed(key="track-1", until_ms=400, reason=MissingReason.CAPTURE_SILENT),
+        AudioHeard(key="track-1", from_ms=400, samples=TONE * 200),
+    ]
+
+
 def test_an_ended_track_ends_its_stream_and_a_new_one_begins_another(tracks: Tracks) -> None:
     """Whoever returns has a stream of their own, so that absence is not missing audio."""
     _hear(tracks, [_chunk(0)], speaker="Joe")
