@@ -148,6 +148,8 @@ class _Carriage:
 
     def _open(self) -> None:
         self._outbox.note(server_ready(self._hello.uid))
+        if not self._hello.use_vad:
+            self._outbox.note(server_warning(self._hello.uid, "use_vad=false is ignored: pauses end segments here"))
         self._services.scheduler.add(self._lane)
         if self._bound is not None and self._services.storing is not None:
             self._services.storing.publications.start(self._bound.publication)

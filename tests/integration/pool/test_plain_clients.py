@@ -43,6 +43,19 @@ async def test_the_open_segment_is_shown_last_while_someone_speaks(worker: Worke
     assert message.segments[0].text.startswith("we")
 
 
+async def test_a_client_that_wants_no_voice_detection_is_told_that_it_has_it(worker: Worker) -> None:
+    """A warning on the wire instead of silence about an option that has no effect; the text comes all the same."""
+    client = await worker.client(Hello.model_validate({"uid": "c", "use_vad": False}))
+
+    await client.send(spell(WORDS, length_s=3.5))
+    await client.end()
+    await client.listen()
+
+    (warning,) = [message for message in client.messages if message.status == "WARNING"]
+    assert "use_vad" in str(warning.message)
+    assert client.text == SAID
+
+
 async def test_completed_segments_never_overlap(worker: Worker) -> None:
     """Official clients silently drop a completed segment that starts before the last one's end."""
     client = await worker.client()
