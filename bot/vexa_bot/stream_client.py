@@ -73,6 +73,8 @@ class StreamClient:
         self._changed = asyncio.Event()
         self._refusals = 0
         self._epoch = 0
+        self._unused: EpochOpened | None = None
+        """The newest epoch, as long as no worker can have begun it."""
 
     def wake(self) -> None:
         """Tell that the tape has grown or is finished."""
@@ -98,9 +100,10 @@ class StreamClient:
         """Carry the stream as far as one connection goes; return how long to wait before the next."""
         delay_s = 0.0
         try:
-            opened = None if self.is_known.is_set() else await self._open()
+            if not self.is_known.is_set():
+                await self._open()
             async with self._open_link() as link:
-                await self._talk(link, opened or await self._open())
+                await self._talk(link, self._unused or await self._open())
         except* Retuned:
             logger.info("stream retuned", extra=self._facts())
         except* WorkerRefused as refused:
@@ -115,12 +118,12 @@ class StreamClient:
         Fence what went before.
 
         The first epoch makes the stream known, worker or not; each later one
-        waits for a worker, so that a dead one costs no epochs.
+        waits for a worker. One that no worker took, for want of a slot or
+        because none was reached, is offered to the next.
         """
-        opened = await self._open_epoch(
+        opened = self._unused = await self._open_epoch(
             OpenEpoch(stream_uid=self.identity.stream_uid, kind=self._kind, start_s=to_s(self.tape.start_ms))
         )
-        self._epoch = opened.epoch
         self.is_known.set()
         self.tape.release(to_ms(opened.resume_from_s))
         return opened
@@ -132,6 +135,7 @@ class StreamClient:
             tape=self.tape, opened=opened, identity=self.identity, tuning=self._tuning, speaker=self.speaker
         )
         self._asked = talk.tuning
+        self._epoch = opened.epoch
         await self._greet(link, talk)
         logger.info("epoch begun", extra=self._facts())
         async with asyncio.TaskGroup() as group:
@@ -141,11 +145,15 @@ class StreamClient:
                 task.cancel()
 
     async def _greet(self, link: Link, talk: EpochTalk) -> None:
+        opened, self._unused = self._unused, None
         try:
             async with asyncio.timeout(READY_LIMIT_S):
                 await link.send(talk.hello())
                 while not talk.is_ready:
                     talk.hear(await link.receive())
+        except WorkerBusy:
+            self._unused = opened
+            raise
         except TimeoutError as exc:
             raise ConnectionLost(f"worker was not ready within {READY_LIMIT_S} s") from exc
         self._refusals = 0
