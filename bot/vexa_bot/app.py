@@ -16,6 +16,7 @@ from vexa_bot.browser.chromium import Chromium
 from vexa_bot.browser.site import Guest
 from vexa_bot.browser.stay import Limits
 from vexa_bot.capture import Platform
+from vexa_bot.credential import Credential
 from vexa_bot.epoch_talk import StreamIdentity, Tuning
 from vexa_bot.lifecycle import Ending
 from vexa_bot.patience import Patience
@@ -35,11 +36,7 @@ from vexa_events.identity import SessionUid, StreamKind, StreamUid
 
 async def attend(settings: BotSettings) -> Ending:
     """Attend the ordered meeting; SIGTERM and SIGINT end it within seconds."""
-    async with httpx.AsyncClient(
-        base_url=str(settings.bots_url),
-        headers={"Authorization": f"Bearer {settings.token.get_secret_value()}"},
-        trust_env=False,
-    ) as http:
+    async with httpx.AsyncClient(base_url=str(settings.bots_url), trust_env=False) as http:
         session = build(settings, http)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,7 +49,14 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
     new_backoff = partial(
         Backoff, first_s=settings.retry_first_s, longest_s=settings.retry_longest_s, random=random.random
     )
-    bots = BotsClient(http, settings.order.session_uid, new_backoff=new_backoff, limit_s=settings.callback_limit_s)
+    credential = Credential(settings.token.get_secret_value())
+    bots = BotsClient(
+        http,
+        settings.order.session_uid,
+        credential=credential,
+        new_backoff=new_backoff,
+        limit_s=settings.callback_limit_s,
+    )
     reporter = Reporter(bots)
     tuning = Tuning(language=settings.order.language, task=settings.order.task)
     parts = SessionParts(
@@ -63,7 +67,7 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
             tuning=tuning,
             buffer=ReplayBuffer(bytes_per_stream=settings.buffer_bytes_per_stream, max_bytes=settings.buffer_max_bytes),
             reporter=reporter,
-            new_client=partial(_stream_client, settings, bots, new_backoff),
+            new_client=partial(_stream_client, settings, credential, bots, new_backoff),
         ),
         reporter=reporter,
         heart=bots,
@@ -97,6 +101,7 @@ def _limits(settings: BotSettings) -> Limits:
 
 def _stream_client(
     settings: BotSettings,
+    credential: Credential,
     bots: BotsClient,
     new_backoff: Callable[[], Backoff],
     stream_uid: StreamUid,
@@ -108,7 +113,7 @@ def _stream_client(
         identity=StreamIdentity(
             session_uid=SessionUid(settings.order.session_uid),
             stream_uid=stream_uid,
-            token=settings.token.get_secret_value(),
+            credential=credential,
         ),
         kind=kind,
         tape=tape,

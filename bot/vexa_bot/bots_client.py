@@ -7,6 +7,7 @@ from typing import TypeVar
 import httpx
 from pydantic import ValidationError
 
+from vexa_bot.credential import Credential
 from vexa_bot.retry import Backoff, persist
 from vexa_events.callbacks import Attribution, EpochOpened, Heartbeat, HeartbeatAnswer, OpenEpoch, StatusReport
 from vexa_events.errors import Conflict, Overloaded, Unavailable, VexaError
@@ -33,10 +34,17 @@ class BotsClient:
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, session_uid: str, *, new_backoff: Callable[[], Backoff], limit_s: float
+        self,
+        client: httpx.AsyncClient,
+        session_uid: str,
+        *,
+        credential: Credential,
+        new_backoff: Callable[[], Backoff],
+        limit_s: float,
     ) -> None:
-        """`client` carries the base URL and the session's token; `limit_s` bounds each call with its retries."""
+        """`client` carries the base URL; `limit_s` bounds each call with its retries."""
         self._client = client
+        self._credential = credential
         self._session = f"/internal/sessions/{session_uid}"
         self._new_backoff = new_backoff
         self._limit_s = limit_s
@@ -46,8 +54,10 @@ class BotsClient:
         return await self._persist(lambda: self._ask("epochs", request, EpochOpened))
 
     async def heartbeat(self, beat: Callable[[], Heartbeat]) -> HeartbeatAnswer:
-        """Show life and learn the orders in force; `beat` is asked anew at each attempt."""
-        return await self._persist(lambda: self._ask("heartbeats", beat(), HeartbeatAnswer))
+        """Show life and learn the orders in force; `beat` is asked anew at each attempt. The token may be renewed."""
+        answer = await self._persist(lambda: self._ask("heartbeats", beat(), HeartbeatAnswer))
+        self._credential.token = answer.token or self._credential.token
+        return answer
 
     async def report_status(self, report: StatusReport) -> None:
         """Tell that the bot entered a state."""
@@ -69,11 +79,10 @@ class BotsClient:
 
     async def _post(self, what: str, message: Message) -> httpx.Response:
         body = message.model_dump_json(exclude_none=True)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._credential.token}"}
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                answer = await self._client.post(
-                    f"{self._session}/{what}", content=body, headers={"Content-Type": "application/json"}
-                )
+                answer = await self._client.post(f"{self._session}/{what}", content=body, headers=headers)
         except (httpx.HTTPError, TimeoutError) as exc:
             raise Unavailable(f"bots did not answer to {what}: {type(exc).__name__}") from exc
         _check(answer, what)

@@ -6,6 +6,7 @@ Plain values on both sides; the socket and the waiting live in `stream_client`.
 
 from dataclasses import dataclass
 
+from vexa_bot.credential import Credential
 from vexa_bot.session_clock import to_ms, to_s
 from vexa_bot.tape import Hole, Tape
 from vexa_events.callbacks import EpochOpened, Gap
@@ -53,7 +54,7 @@ class StreamIdentity:
 
     session_uid: SessionUid
     stream_uid: StreamUid
-    token: str
+    credential: Credential
 
 
 class EpochTalk:
@@ -81,7 +82,7 @@ class EpochTalk:
             from_s=at_clock_step(self._opened.resume_from_s),
             audio_from_s=to_s(self._start_ms),
             last_words=self._opened.last_words,
-            token=self._identity.token,
+            token=self._identity.credential.token,
             speaker=self._speaker,
         )
         hello = Hello(

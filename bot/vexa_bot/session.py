@@ -131,9 +131,7 @@ class Session:
             case CommandKind.LEAVE:
                 self.end(Ending(status=BotStatus.COMPLETED, reason=command.reason or "stopped_by_user"))
             case CommandKind.RECONFIGURE:
-                self._tuning = Tuning(
-                    language=command.language or self._tuning.language, task=command.task or self._tuning.task
-                )
+                self._tuning = Tuning(language=command.language, task=command.task or self._tuning.task)
                 self._streams.retune(self._tuning)
 
     def _refuse(self, why: str) -> None:

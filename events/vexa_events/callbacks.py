@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from vexa_events.fields import Count, Epoch, Evidence, Language, Message, Name, Seconds, Uid
 from vexa_events.identity import BotStatus, MissingReason, StreamKind, Task
+from vexa_events.session_token import MAX_TOKEN_CHARS
 from vexa_events.transcript import Word
 
 
@@ -77,13 +78,17 @@ class Command(Message):
     kind: CommandKind
     reason: Name | None = None
     language: Language | None = None
+    """To reconfigure: the language from now on; None lets the model detect it."""
     task: Task | None = None
+    """To reconfigure: the task from now on; None leaves it."""
 
 
 class HeartbeatAnswer(Message):
     """The orders in force."""
 
     commands: Annotated[tuple[Command, ...], Field(max_length=16)] = ()
+    token: Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARS)] | None = None
+    """The session token to use from now on; none while the one that was shown is good for long enough."""
 
 
 class StatusReport(Message):

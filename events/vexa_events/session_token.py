@@ -1,6 +1,7 @@
 """The bot's credential: a signed, expiring token that names one session and nothing else."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import jwt
 from pydantic import Field, ValidationError
@@ -30,12 +31,25 @@ def issue_session_token(claims: SessionClaims, *, key: str, now: datetime, lifet
 
 def verify_session_token(token: str, *, key: str) -> SessionClaims:
     """Return the claims, or raise Unauthenticated without repeating the token."""
+    return _verified(token, key)[0]
+
+
+def renewed_session_token(token: str, *, key: str, now: datetime, lifetime: timedelta) -> str | None:
+    """Issue the token to follow this one once half of its time has passed; None before. Raises Unauthenticated."""
+    claims, payload = _verified(token, key)
+    issued_s = payload.get("iat", payload["exp"])
+    if now.timestamp() - issued_s < (payload["exp"] - issued_s) / 2:
+        return None
+    return issue_session_token(claims, key=key, now=now, lifetime=lifetime)
+
+
+def _verified(token: str, key: str) -> tuple[SessionClaims, dict[str, Any]]:
     if len(token) > MAX_TOKEN_CHARS:
         raise Unauthenticated(f"session token refused: {len(token)} characters")
     try:
         payload = jwt.decode(
             token, key, algorithms=[_ALGORITHM], audience=AUDIENCE, options={"require": ["exp", "sub", "aud"]}
         )
-        return SessionClaims.model_validate(payload)
+        return SessionClaims.model_validate(payload), payload
     except (jwt.InvalidTokenError, ValidationError, UnicodeError, RecursionError) as exc:
         raise Unauthenticated(f"session token refused: {type(exc).__name__}") from exc

@@ -62,7 +62,8 @@ async def post_epoch(request: Request) -> Response:
 async def post_heartbeat(request: Request) -> Response:
     """POST /internal/sessions/{session_uid}/heartbeats"""
     deps, claims = await _bot_call(request)
-    orders = await deps.callbacks.heartbeat(claims, await read_model(request, Heartbeat))
+    beat = await read_model(request, Heartbeat)
+    orders = await deps.callbacks.heartbeat(claims, beat, token=_bearer(request))
     return Response(orders.model_dump_json(exclude_none=True), media_type="application/json")
 
 
@@ -210,13 +211,17 @@ async def _user_call(request: Request) -> tuple[BotsDeps, Principal]:
 
 async def _bot_call(request: Request) -> tuple[BotsDeps, SessionClaims]:
     deps = await _deps(request)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("a session token is needed: Authorization: Bearer …")
-    claims = verify_session_token(token, key=deps.signing_key)
+    claims = verify_session_token(_bearer(request), key=deps.signing_key)
     if claims.session_uid != request.path_params["session_uid"]:
         raise Forbidden("the token belongs to another session")
     return deps, claims
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("a session token is needed: Authorization: Bearer …")
+    return token
 
 
 def _meeting_path(request: Request) -> tuple[str, str]:

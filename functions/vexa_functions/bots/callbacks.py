@@ -1,5 +1,7 @@
 """What bots tell us, under their session's token."""
 
+from datetime import UTC, datetime, timedelta
+
 from vexa_events.callbacks import (
     Attribution,
     Command,
@@ -16,7 +18,7 @@ from vexa_events.identity import BotStatus
 from vexa_events.lifecycle import StreamAttributed
 from vexa_events.live import StoredMark
 from vexa_events.registry import attributed_event
-from vexa_events.session_token import SessionClaims
+from vexa_events.session_token import SessionClaims, renewed_session_token
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.live_feed import LiveFeed
@@ -30,10 +32,15 @@ LAST_WORDS_S = 6.0
 class BotCallbacks:
     """Serves the bots of running sessions."""
 
-    def __init__(self, store: Store, live: LiveFeed, announcer: Announcer) -> None:
+    def __init__(
+        self, store: Store, live: LiveFeed, announcer: Announcer, *, signing_key: str, session_lifetime: timedelta
+    ) -> None:
+        """`session_lifetime` is how long a renewed token lasts."""
         self._store = store
         self._live = live
         self._announcer = announcer
+        self._signing_key = signing_key
+        self._session_lifetime = session_lifetime
 
     async def open_epoch(self, claims: SessionClaims, wanted: OpenEpoch) -> EpochOpened:
         """Fence the stream's older epochs and tell where to go on."""
@@ -50,13 +57,20 @@ class BotCallbacks:
         await self._live.acknowledge(wanted.stream_uid, StoredMark(epoch=epoch, until_s=stream.stored_until_s))
         return EpochOpened(epoch=epoch, resume_from_s=stream.stored_until_s, last_words=last_words)
 
-    async def heartbeat(self, claims: SessionClaims, beat: Heartbeat) -> HeartbeatAnswer:
-        """Note how far capture is, and answer with the orders in force."""
+    async def heartbeat(self, claims: SessionClaims, beat: Heartbeat, *, token: str) -> HeartbeatAnswer:
+        """Note how far capture is, and answer with the orders in force, and with a new token when it is time."""
         async with self._store.transaction() as tables:
             session = await _of(tables, claims)
             await tables.sessions.beat(session.session_uid)
             await tables.streams.report_captured(session.session_uid, beat.streams)
-        return HeartbeatAnswer(commands=commands_for(session))
+        return HeartbeatAnswer(commands=commands_for(session), token=self._renewed(session, token))
+
+    def _renewed(self, session: Session, token: str) -> str | None:
+        if session.status.is_terminal:
+            return None
+        return renewed_session_token(
+            token, key=self._signing_key, now=datetime.now(UTC), lifetime=self._session_lifetime
+        )
 
     async def report_status(self, claims: SessionClaims, report: StatusReport) -> None:
         """Enter the reported state, when it may follow the one we know."""

@@ -50,7 +50,13 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
         admission = PoolAdmission(valkey, store) if settings.admission == "pool" else OpenAdmission()
         yield BotsDeps(
             service=BotService(store, launcher, announcer, admission, _terms(settings)),
-            callbacks=BotCallbacks(store, live, announcer),
+            callbacks=BotCallbacks(
+                store,
+                live,
+                announcer,
+                signing_key=signing_key,
+                session_lifetime=timedelta(seconds=settings.max_session_s),
+            ),
             reconciler=Reconciler(store, launcher, announcer, _limits(settings)),
             signing_key=signing_key,
         )

@@ -80,9 +80,14 @@ class BotRequest(BaseModel):
 
 
 class ConfigRequest(BaseModel):
-    """What an active bot is to do from now on; absent fields stay."""
+    """What an active bot is to do from now on; absent fields stay, and a null language lets the model detect it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     language: Language | None = None
     task: Task | None = None
+
+    @property
+    def names_language(self) -> bool:
+        """Whether the language is to change, be it to none."""
+        return "language" in self.model_fields_set

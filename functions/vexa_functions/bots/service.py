@@ -102,7 +102,7 @@ class BotService:
         self, user_id: UserId, platform: str, native_meeting_id: str, wanted: ConfigRequest
     ) -> None:
         """Store a new language or task; the bot reads it with its next heartbeat."""
-        if wanted.language is None and wanted.task is None:
+        if not wanted.names_language and wanted.task is None:
             raise InvalidMessage("body: name a language or a task")
         await self._admission.check_order(wanted.language, wanted.task)
         async with self._store.transaction() as tables:
@@ -110,7 +110,11 @@ class BotService:
             session = await tables.sessions.lock_running_of_meeting(meeting.id)
             if session is None or session.status is not BotStatus.ACTIVE:
                 raise Conflict(f"the bot is {meeting.status.value}, not active")
-            await tables.sessions.reconfigure(session.session_uid, language=wanted.language, task=wanted.task)
+            await tables.sessions.reconfigure(
+                session.session_uid,
+                language=wanted.language if wanted.names_language else session.language,
+                task=wanted.task or session.task,
+            )
 
     async def running_bots(self, user_id: UserId) -> RunningBotsAnswer:
         """List the bots of a user that have not ended."""

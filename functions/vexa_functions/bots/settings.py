@@ -75,7 +75,7 @@ class BotsSettings(Settings):
     janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
     """The page of the Janus video rooms that are named by their number alone."""
     max_session_s: float = Field(6 * 3600.0, alias="MAX_SESSION_S", gt=0.0, le=48 * 3600.0)
-    """How long a bot's token lasts."""
+    """How long a bot's token lasts; heartbeats renew it from half of that on."""
     platforms: str = Field("", alias="BOT_PLATFORMS")
     """Platforms to offer, with commas between them; empty offers `replay` where recordings are."""
     self_hosted: str = Field("", alias="BOT_SELF_HOSTED")

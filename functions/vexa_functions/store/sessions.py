@@ -46,10 +46,7 @@ SELECT count(*) FROM sessions
 START_CLOCK = "UPDATE sessions SET clock_zero_at = coalesce(clock_zero_at, $2) WHERE session_uid = $1"
 BEAT = "UPDATE sessions SET heartbeat_at = now() WHERE session_uid = $1"
 REQUEST_STOP = "UPDATE sessions SET stop_requested_at = coalesce(stop_requested_at, now()) WHERE session_uid = $1"
-RECONFIGURE = """
-UPDATE sessions SET language = coalesce($2, language), task = coalesce($3, task), reconfigured_at = now()
- WHERE session_uid = $1
-"""
+RECONFIGURE = "UPDATE sessions SET language = $2, task = $3, reconfigured_at = now() WHERE session_uid = $1"
 SET_FINALIZED = """
 UPDATE sessions SET finalized_at = now() WHERE session_uid = $1 AND finalized_at IS NULL RETURNING finalized_at
 """
@@ -165,9 +162,9 @@ class Sessions:
         """Store the intent to stop; the first one counts."""
         await self._connection.execute(REQUEST_STOP, session_uid)
 
-    async def reconfigure(self, session_uid: str, *, language: str | None, task: Task | None) -> None:
-        """Store a new language or task; None leaves the old one."""
-        await self._connection.execute(RECONFIGURE, session_uid, language, task.value if task else None)
+    async def reconfigure(self, session_uid: str, *, language: str | None, task: Task) -> None:
+        """Store what a locked session is to do from now on; without a language the model detects it."""
+        await self._connection.execute(RECONFIGURE, session_uid, language, task.value)
 
     async def set_finalized(self, session_uid: str) -> bool:
         """Declare a session's storage complete; false when it already was."""

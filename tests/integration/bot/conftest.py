@@ -188,6 +188,8 @@ class BotsTwin:
         self.statuses: list[StatusReport] = []
         self.attributions: list[Attribution] = []
         self.commands: tuple[Command, ...] = ()
+        self.token: str | None = None
+        """Handed out with every heartbeat's answer."""
         self.answers: deque[int] = deque()
         """Status codes that the next requests get, whatever they ask."""
         self.authorizations: set[str | None] = set()
@@ -213,7 +215,7 @@ class BotsTwin:
                 return _json(self._open(OpenEpoch.model_validate_json(body)))
             case "heartbeats":
                 self.heartbeats.append(Heartbeat.model_validate_json(body))
-                return _json(HeartbeatAnswer(commands=self.commands))
+                return _json(HeartbeatAnswer(commands=self.commands, token=self.token))
             case "statuses":
                 self.statuses.append(StatusReport.model_validate_json(body))
             case "attributions":

@@ -292,6 +292,38 @@ async def test_a_new_language_takes_effect_in_mid_meeting(
     assert pool.stored_ms["session.1"] == 1_500
 
 
+async def test_an_order_without_a_language_goes_back_to_detecting_it(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """The order tells all that is in force from then on."""
+    await bot.start("short", language="en")
+    await eventually(lambda: len(pool.connections) == 2)
+
+    bots.commands = (Command(kind=CommandKind.RECONFIGURE, task=Task.TRANSCRIBE),)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert [each.hello.language for each in pool.of("session.1")] == ["en", None]
+    assert pool.stored_ms["session.1"] == 1_500
+
+
+async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+) -> None:
+    """To the bots function and to the worker of the next epoch; the first one may have expired by then."""
+    await bot.start("short")
+    await eventually(lambda: len(pool.connections) == 2)
+    bots.token = "another.session.token"
+    await eventually(lambda: f"Bearer {bots.token}" in bots.authorizations)
+    bots.authorizations.clear()
+
+    pool.cut()
+
+    assert await bot.exit_code() == 0, bot.output
+    assert [each.binding.token for each in pool.of("session.1")] == [TOKEN, bots.token]
+    assert bots.authorizations == {f"Bearer {bots.token}"}
+    assert bots.token not in bot.output
+
+
 async def test_a_refused_language_costs_nothing_in_any_stream(
     bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
 ) -> None:

@@ -31,14 +31,21 @@ async def claims(bots: httpx.AsyncClient, user: dict[str, str]) -> SessionClaims
 
 @pytest.fixture
 def call(bots: httpx.AsyncClient, claims: SessionClaims, signing_key: str) -> Call:
-    """Speak as the session's bot; `lifetime_s` and `token_of` make another token."""
+    """Speak as the session's bot; `lifetime_s`, `age_s` and `token_of` make another token."""
 
     async def post(
-        what: str, body: dict[str, Any], *, lifetime_s: float = 60.0, token_of: str | None = None
+        what: str,
+        body: dict[str, Any],
+        *,
+        lifetime_s: float = 60.0,
+        age_s: float = 0.0,
+        token_of: str | None = None,
+        token: str | None = None,
     ) -> httpx.Response:
         bearer = claims.model_copy(update={"session_uid": token_of or claims.session_uid})
         lifetime = timedelta(seconds=lifetime_s)
-        token = issue_session_token(bearer, key=signing_key, now=datetime.now(UTC), lifetime=lifetime)
+        issued_at = datetime.now(UTC) - timedelta(seconds=age_s)
+        token = token or issue_session_token(bearer, key=signing_key, now=issued_at, lifetime=lifetime)
         path = f"/internal/sessions/{claims.session_uid}/{what}"
         return await bots.post(path, json=body, headers={"authorization": f"Bearer {token}"})
 
@@ -70,6 +77,37 @@ async def test_a_new_language_reaches_an_active_bot_until_it_is_to_leave(
     assert before == NO_ORDERS
     assert during == [{"commands": [{"kind": "reconfigure", "language": "de", "task": "transcribe"}]}] * 2
     assert after["commands"][0]["kind"] == "leave"
+
+
+async def test_a_bot_can_be_told_to_detect_the_language_again(
+    bots: httpx.AsyncClient, user: dict[str, str], call: Call
+) -> None:
+    """A null language is an order, an absent one leaves what was ordered."""
+    await call("statuses", {"status": "active", "at": ADMITTED_AT})
+    told = []
+    for wanted in ({"language": "de"}, {"task": "translate"}, {"language": None}):
+        assert (await bots.put("/bots/replay/standup/config", json=wanted, headers=user)).status_code == 202
+        (order,) = (await call("heartbeats", {})).json()["commands"]
+        told.append((order.get("language"), order["task"]))
+    nothing = await bots.put("/bots/replay/standup/config", json={"task": None}, headers=user)
+
+    assert told == [("de", "transcribe"), ("de", "translate"), (None, "translate")]
+    assert nothing.status_code == 422
+
+
+async def test_a_token_is_renewed_before_it_expires_and_as_long_as_the_session_runs(call: Call) -> None:
+    """The new one counts as the old one did; a session that has ended gets none."""
+    young = (await call("heartbeats", {}, lifetime_s=60.0, age_s=20.0)).json()
+    old = (await call("heartbeats", {}, lifetime_s=60.0, age_s=40.0)).json()
+    expired = await call("heartbeats", {}, lifetime_s=60.0, age_s=70.0)
+    again = await call("heartbeats", {}, token=old["token"])
+    await call("statuses", {"status": "failed", "at": ADMITTED_AT, "reason": "page_lost"}, token=old["token"])
+    ended = (await call("heartbeats", {}, lifetime_s=60.0, age_s=40.0)).json()
+
+    assert "token" not in young
+    assert expired.status_code == 401
+    assert (again.status_code, again.json()) == (200, NO_ORDERS)
+    assert "token" not in ended
 
 
 async def test_admission_that_a_stop_overtook_still_starts_the_clock(

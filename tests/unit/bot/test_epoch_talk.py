@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from vexa_bot.credential import Credential
 from vexa_bot.epoch_talk import ConnectionLost, EpochTalk, StreamIdentity, Tuning, WorkerBusy, WorkerRefused
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_bot.tape import Tape
@@ -38,7 +39,9 @@ def a_talk(tape: Tape, *, resume_from_s: float = 0.0, language: str | None = Non
     return EpochTalk(
         tape=tape,
         opened=EpochOpened(epoch=3, resume_from_s=resume_from_s, last_words=WORDS),
-        identity=StreamIdentity(session_uid=SessionUid("session"), stream_uid=StreamUid(UID), token="t0ken"),
+        identity=StreamIdentity(
+            session_uid=SessionUid("session"), stream_uid=StreamUid(UID), credential=Credential("t0ken")
+        ),
         tuning=Tuning(language=language, task=Task.TRANSCRIBE),
         speaker="Joe",
     )

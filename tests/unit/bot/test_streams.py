@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from vexa_bot.capture import AudioHeard, AudioMissed, SpeakerLearnt, StreamEnded, StreamFound
+from vexa_bot.credential import Credential
 from vexa_bot.epoch_talk import StreamIdentity, Tuning
 from vexa_bot.replay_buffer import ReplayBuffer
 from vexa_bot.reporter import Reporter
@@ -69,7 +70,9 @@ class _Scene:
 
     def _client(self, stream_uid: StreamUid, kind: StreamKind, tape: Tape, tuning: Tuning) -> StreamClient:
         client = StreamClient(
-            identity=StreamIdentity(session_uid=SessionUid("session"), stream_uid=stream_uid, token="t"),
+            identity=StreamIdentity(
+                session_uid=SessionUid("session"), stream_uid=stream_uid, credential=Credential("t")
+            ),
             kind=kind,
             tape=tape,
             tuning=tuning,

@@ -15,6 +15,7 @@ from vexa_events.session_token import (
     MAX_TOKEN_CHARS,
     SessionClaims,
     issue_session_token,
+    renewed_session_token,
     verify_session_token,
 )
 
@@ -37,6 +38,21 @@ def test_a_token_proves_its_claims() -> None:
     token = issue_session_token(CLAIMS, key=KEY, now=datetime.now(UTC), lifetime=timedelta(minutes=1))
 
     assert verify_session_token(token, key=KEY) == CLAIMS
+
+
+@pytest.mark.parametrize(("age_s", "is_renewed"), [(0, False), (29, False), (30, True), (59, True)])
+def test_a_token_is_followed_by_another_from_half_of_its_time_on(age_s: int, is_renewed: bool) -> None:
+    """For the same session, and good for the whole of the new lifetime."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    token = issue_session_token(CLAIMS, key=KEY, now=now - timedelta(seconds=age_s), lifetime=timedelta(minutes=1))
+
+    following = renewed_session_token(token, key=KEY, now=now, lifetime=timedelta(hours=1))
+
+    assert (following is not None) == is_renewed
+    if following is not None:
+        assert verify_session_token(following, key=KEY) == CLAIMS
+        expires_s = jwt.decode(following, KEY, algorithms=["HS256"], audience=AUDIENCE)["exp"]
+        assert expires_s == (now + timedelta(hours=1)).timestamp()
 
 
 @pytest.mark.parametrize(
