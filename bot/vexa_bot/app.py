@@ -49,11 +49,10 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
     new_backoff = partial(
         Backoff, first_s=settings.retry_first_s, longest_s=settings.retry_longest_s, random=random.random
     )
-    credential = Credential(settings.token.get_secret_value())
     bots = BotsClient(
         http,
         settings.order.session_uid,
-        credential=credential,
+        credential=Credential(settings.token.get_secret_value()),
         new_backoff=new_backoff,
         limit_s=settings.callback_limit_s,
     )
@@ -67,7 +66,7 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
             tuning=tuning,
             buffer=ReplayBuffer(bytes_per_stream=settings.buffer_bytes_per_stream, max_bytes=settings.buffer_max_bytes),
             reporter=reporter,
-            new_client=partial(_stream_client, settings, credential, bots, new_backoff),
+            new_client=partial(_stream_client, settings, bots, new_backoff),
         ),
         reporter=reporter,
         heart=bots,
@@ -101,7 +100,6 @@ def _limits(settings: BotSettings) -> Limits:
 
 def _stream_client(
     settings: BotSettings,
-    credential: Credential,
     bots: BotsClient,
     new_backoff: Callable[[], Backoff],
     stream_uid: StreamUid,
@@ -113,7 +111,7 @@ def _stream_client(
         identity=StreamIdentity(
             session_uid=SessionUid(settings.order.session_uid),
             stream_uid=stream_uid,
-            credential=credential,
+            credential=bots.credential,
         ),
         kind=kind,
         tape=tape,

@@ -44,7 +44,7 @@ class BotsClient:
     ) -> None:
         """`client` carries the base URL; `limit_s` bounds each call with its retries."""
         self._client = client
-        self._credential = credential
+        self.credential = credential
         self._session = f"/internal/sessions/{session_uid}"
         self._new_backoff = new_backoff
         self._limit_s = limit_s
@@ -56,7 +56,7 @@ class BotsClient:
     async def heartbeat(self, beat: Callable[[], Heartbeat]) -> HeartbeatAnswer:
         """Show life and learn the orders in force; `beat` is asked anew at each attempt. The token may be renewed."""
         answer = await self._persist(lambda: self._ask("heartbeats", beat(), HeartbeatAnswer))
-        self._credential.token = answer.token or self._credential.token
+        self.credential.token = answer.token or self.credential.token
         return answer
 
     async def report_status(self, report: StatusReport) -> None:
@@ -79,7 +79,7 @@ class BotsClient:
 
     async def _post(self, what: str, message: Message) -> httpx.Response:
         body = message.model_dump_json(exclude_none=True)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._credential.token}"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.credential.token}"}
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 answer = await self._client.post(f"{self._session}/{what}", content=body, headers=headers)
