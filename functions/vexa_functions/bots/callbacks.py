@@ -78,6 +78,7 @@ class BotCallbacks:
             session = await tables.sessions.lock(claims.session_uid)
             if session is None:
                 raise Forbidden("session is unknown")
+            await tables.sessions.beat(session.session_uid)
             await tables.streams.report_captured(session.session_uid, report.streams)
             if report.status is BotStatus.ACTIVE:  # the clock's zero counts even when an order to leave overtook it
                 await tables.sessions.start_clock(session.session_uid, report.at)

@@ -15,6 +15,7 @@ from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.callbacks import BotCallbacks
 from vexa_functions.bots.judging import Limits
 from vexa_functions.bots.launchers.choosing import open_launcher
+from vexa_functions.bots.launching import Launching, LaunchTerms
 from vexa_functions.bots.reconciling import Reconciler
 from vexa_functions.bots.service import BotService, Terms
 from vexa_functions.bots.settings import BotsSettings
@@ -48,8 +49,9 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
         publisher = SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file)
         announcer = Announcer(Relay(store, publisher, source=source), live)
         admission = PoolAdmission(valkey, store) if settings.admission == "pool" else OpenAdmission()
+        launching = Launching(store, launcher, announcer, _launch_terms(settings))
         yield BotsDeps(
-            service=BotService(store, launcher, announcer, admission, _terms(settings)),
+            service=BotService(store, launching, announcer, admission, _terms(settings)),
             callbacks=BotCallbacks(
                 store,
                 live,
@@ -57,7 +59,7 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
                 signing_key=signing_key,
                 session_lifetime=timedelta(seconds=settings.max_session_s),
             ),
-            reconciler=Reconciler(store, launcher, announcer, _limits(settings)),
+            reconciler=Reconciler(store, launcher, launching, announcer, _limits(settings)),
             signing_key=signing_key,
         )
 
@@ -72,12 +74,15 @@ def _limits(settings: BotsSettings) -> Limits:
 
 
 def _terms(settings: BotsSettings) -> Terms:
-    return Terms(
-        offered=settings.offered,
-        self_hosted=settings.platform_by_host,
+    return Terms(offered=settings.offered, self_hosted=settings.platform_by_host)
+
+
+def _launch_terms(settings: BotsSettings) -> LaunchTerms:
+    return LaunchTerms(
         signing_key=settings.token_signing_key.get_secret_value(),
         session_lifetime=timedelta(seconds=settings.max_session_s),
         bot_env=_bot_env(settings),
+        lease=timedelta(seconds=settings.launch_again_s),
     )
 
 

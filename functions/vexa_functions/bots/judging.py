@@ -43,6 +43,8 @@ class Ended:
     reason: str | None
     """None leaves the reason that the bot gave for leaving."""
     evidence: str
+    at: datetime | None = None
+    """When the bot last showed life; None where it never did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +77,38 @@ def judge_running(
         case Running() | Starting():
             return _judge_order(session, now=now, limits=limits)
         case Unknown() if now - _last_sign(session) > GIVES_UP_AFTER:
-            return _failed("bot_lost", f"no launcher knows the bot, and it was silent for {GIVES_UP_AFTER}")
+            return _lost_in_silence(session)
     return Undecided()
 
 
-def judge_unlaunched(session: Session, *, now: datetime, limits: Limits) -> Ended | Undecided:
-    """Say what follows for a session that no launcher knows of and that none was ever told of."""
+def judge_unlaunched(session: Session, *, now: datetime) -> Ended | Undecided:
+    """Say what follows for a session whose bot no launcher knows and none was ever noted to have launched."""
+    if session.heartbeat_at is not None:
+        return _lost_in_silence(session) if now - session.heartbeat_at > GIVES_UP_AFTER else Undecided()
+    if session.stop_requested_at is not None and now > session.launch_due_at:
+        evidence = "the bot was told to leave before it was launched"
+        return Ended(status=BotStatus.COMPLETED, reason="stopped_by_user", evidence=evidence)
+    return Undecided()
+
+
+def judge_launch(session: Session, cause: str, *, now: datetime, limits: Limits) -> Ended | Undecided:
+    """Say what follows for a session whose bot the launcher cannot launch."""
     if session.heartbeat_at is None and now - session.requested_at > limits.launch:
-        evidence = f"the bot was not launched within {limits.launch}"
-        if session.stop_requested_at is not None:
-            return Ended(status=BotStatus.COMPLETED, reason="stopped_by_user", evidence=evidence)
-        return _failed("launch_lost", evidence)
-    if session.heartbeat_at is not None and now - session.heartbeat_at > GIVES_UP_AFTER:
-        return _failed("bot_lost", f"no launcher knows the bot, and it was silent for {GIVES_UP_AFTER}")
+        return _failed("launch_lost", f"the bot could not be launched within {limits.launch}: {cause}")
     return Undecided()
 
 
-def judge_exit(session: Session, seen: Exited, streams: Sequence[Stream]) -> Ended:
-    """Say how a session ended whose bot's process ended without a last word."""
+def judge_exit(session: Session, seen: Exited, streams: Sequence[Stream], *, now: datetime) -> Ended:
+    """Say how a session ended whose bot's process ended without a last word, and when it last showed life."""
     code = "an unknown code" if seen.code is None else f"code {seen.code}"
     evidence = f"the bot's process ended with {code}" + (f" ({seen.why})" if seen.why else "")
+    at = min(now, _last_life(session, seen, streams))
     is_all_stored = all(reaches(stream.stored_until_s, stream.captured_until_s) for stream in streams)
     was_told = session.stop_requested_at is not None
     if is_all_stored and (was_told or (session.status is BotStatus.STOPPING and seen.code == 0)):
-        return Ended(status=BotStatus.COMPLETED, reason="stopped_by_user" if was_told else None, evidence=evidence)
-    return _failed("bot_lost", evidence)
+        reason = "stopped_by_user" if was_told else None
+        return Ended(status=BotStatus.COMPLETED, reason=reason, evidence=evidence, at=at)
+    return _failed("bot_lost", evidence, at=at)
 
 
 def judge_leftover(
@@ -130,5 +139,19 @@ def _last_sign(session: Session) -> datetime:
     return session.heartbeat_at or session.requested_at
 
 
-def _failed(reason: str, evidence: str) -> Ended:
-    return Ended(status=BotStatus.FAILED, reason=reason, evidence=evidence)
+def _last_life(session: Session, seen: Exited, streams: Sequence[Stream]) -> datetime:
+    """Find the last evidence of life: a call, what was heard, or the end that somebody wrote down."""
+    signs = [_last_sign(session), *([seen.at] if seen.at else [])]
+    if session.clock_zero_at is not None:
+        ends = (max(stream.captured_until_s, stream.stored_until_s) for stream in streams)
+        signs += [session.clock_zero_at + timedelta(seconds=end_s) for end_s in ends]
+    return max(signs)
+
+
+def _lost_in_silence(session: Session) -> Ended:
+    evidence = f"no launcher knows the bot, and it was silent for {GIVES_UP_AFTER}"
+    return _failed("bot_lost", evidence, at=_last_sign(session))
+
+
+def _failed(reason: str, evidence: str, *, at: datetime | None = None) -> Ended:
+    return Ended(status=BotStatus.FAILED, reason=reason, evidence=evidence, at=at)

@@ -20,11 +20,13 @@ from vexa_functions.bots.judging import (
     ToStop,
     Undecided,
     judge_exit,
+    judge_launch,
     judge_leftover,
     judge_running,
     judge_unlaunched,
 )
 from vexa_functions.bots.launchers.launcher import Exited, Found, Launcher
+from vexa_functions.bots.launching import Launching
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.store.sessions import Session
 from vexa_functions.store.tables import Store
@@ -49,6 +51,7 @@ class Reconciler:
         self,
         store: Store,
         launcher: Launcher,
+        launching: Launching,
         announcer: Announcer,
         limits: Limits,
         *,
@@ -56,12 +59,14 @@ class Reconciler:
     ) -> None:
         self._store = store
         self._launcher = launcher
+        self._launching = launching
         self._announcer = announcer
         self._limits = limits
         self._clock = clock
 
     async def sweep(self) -> None:
-        """Judge every running session and every bot that is left over, then publish what waits."""
+        """Launch what is due, judge every running session and every bot that is left over, publish what waits."""
+        await self._launch_due()
         try:
             await self._reconcile()
         except Unavailable as exc:
@@ -69,6 +74,28 @@ class Reconciler:
         await self._announcer.drain()
         async with self._store.reading() as tables:
             await tables.outbox.forget_published(older_than=PUBLISHED_KEPT)
+
+    async def _launch_due(self) -> None:
+        """Launch bots of which nothing is known; one refusal spares the launcher the others until the next tick."""
+        async with self._store.reading() as tables:
+            due = await tables.sessions.to_launch(limit=SWEEP_LIMIT)
+        cause: str | None = None
+        for session in due:
+            if cause is None:
+                cause = await self._launch_again(session)
+            if cause is not None:
+                judgement = judge_launch(session, cause, now=self._clock(), limits=self._limits)
+                await self._carry_out(judgement, session, None)
+
+    async def _launch_again(self, session: Session) -> str | None:
+        """Launch a bot, unless somebody is about to; return why the launcher could not."""
+        try:
+            if await self._launching.launch(session.session_uid):
+                logger.warning("bot launched on the tick", extra={"session_uid": session.session_uid})
+        except Unavailable as exc:
+            logger.warning("bot not launched", extra={"session_uid": session.session_uid, "cause": str(exc)})
+            return str(exc)
+        return None
 
     async def _reconcile(self) -> None:
         """The list of bots is read before the rows: a bot that it holds has had its row by then."""
@@ -88,7 +115,7 @@ class Reconciler:
     async def _judge(self, session: Session, bot: Found | None) -> None:
         reference = session.launcher_ref or await self._adopted(session, bot)
         if reference is None:
-            judgement: Judgement = judge_unlaunched(session, now=self._clock(), limits=self._limits)
+            judgement: Judgement = judge_unlaunched(session, now=self._clock())
             await self._carry_out(judgement, session, None)
             return
         seen = await self._launcher.observe(reference)
@@ -99,8 +126,8 @@ class Reconciler:
             await self._carry_out(judgement, session, reference)
 
     async def _adopted(self, session: Session, bot: Found | None) -> str | None:
-        """Take up a bot whose launch was never written down; a launch that may still go on is left alone."""
-        if bot is None or self._clock() - session.requested_at <= self._limits.launch:
+        """Take up a bot that reported to us though its launch was never noted."""
+        if bot is None or session.status is BotStatus.REQUESTED:
             return None
         async with self._store.reading() as tables:
             await tables.sessions.set_launched(session.session_uid, bot.reference)
@@ -134,7 +161,7 @@ class Reconciler:
     async def _end_exited(self, observed: Session, seen: Exited) -> None:
         async with self._store.reading() as tables:
             streams = await tables.streams.of_session(observed.session_uid)
-        await self._end(observed, judge_exit(observed, seen, streams))
+        await self._end(observed, judge_exit(observed, seen, streams, now=self._clock()))
 
     async def _end(self, observed: Session, ended: Ended) -> None:
         """Write the end, unless the bot reported one in the meantime."""
@@ -142,7 +169,7 @@ class Reconciler:
             session = await tables.sessions.lock(observed.session_uid)
             if session is None:
                 return
-            at = self._clock()
+            at = ended.at or self._clock()
             entered = await enter(tables, session, ended.status, at=at, reason=ended.reason, evidence=ended.evidence)
         if not entered:
             return

@@ -5,20 +5,18 @@ import logging
 import re
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from vexa_events.errors import Conflict, Forbidden, InvalidMessage, NotFound, Unauthenticated, Unavailable
+from vexa_events.errors import Conflict, Forbidden, InvalidMessage, NotFound, Unauthenticated
 from vexa_events.identity import BotStatus, SessionUid, Task, UserId
-from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave, BotOrder
 from vexa_events.lifecycle import BotStatusChanged
 from vexa_events.registry import bot_event
-from vexa_events.session_token import SessionClaims, issue_session_token
 from vexa_functions.answers import MeetingAnswer
 from vexa_functions.bots.admission import Admission
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.answers import RunningBotAnswer, RunningBotsAnswer
-from vexa_functions.bots.launchers.launcher import Launcher, NewBot
+from vexa_functions.bots.launching import Launching
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.bots.platforms import WantedMeeting, check_meeting
 from vexa_functions.bots.requests import BotRequest, ConfigRequest
@@ -40,20 +38,16 @@ class Terms:
     """Platforms that a bot exists for."""
     self_hosted: Mapping[str, str]
     """Platform by host, for meeting servers of our own."""
-    signing_key: str
-    session_lifetime: timedelta
-    bot_env: Mapping[str, str]
-    """The variables that every bot gets."""
 
 
 class BotService:
     """Users' requests about their bots."""
 
     def __init__(
-        self, store: Store, launcher: Launcher, announcer: Announcer, admission: Admission, terms: Terms
+        self, store: Store, launching: Launching, announcer: Announcer, admission: Admission, terms: Terms
     ) -> None:
         self._store = store
-        self._launcher = launcher
+        self._launching = launching
         self._announcer = announcer
         self._admission = admission
         self._terms = terms
@@ -65,7 +59,8 @@ class BotService:
         Write the meeting and its session in one transaction, then launch the bot: nothing that may hang comes between.
 
         A request under the key of an earlier one is answered with the meeting
-        that the earlier one made, as it is by now.
+        that the earlier one made, as it is by now; its bot is launched now
+        where the earlier one did not come to that.
         """
         where = wanted.meeting(self_hosted=self._terms.self_hosted)
         check_meeting(where, offered=self._terms.offered)
@@ -76,15 +71,12 @@ class BotService:
             wanted=wanted,
             idempotency=_idempotency(idempotency_key, wanted),
         )
-        known = await self._known(plan)
-        if known is not None:
-            return MeetingAnswer.of(known)
-        await self._admission.check(wanted.language, wanted.task)
-        async with self._store.transaction() as tables:
-            meeting, is_new = await _find_or_insert(tables, plan)
-        if is_new:
-            await self._launch(meeting, plan)
-            await self._announcer.announce(plan.session_uid, meeting.id, BotStatus.REQUESTED)
+        meeting = await self._known(plan)
+        if meeting is None:
+            await self._admission.check(wanted.language, wanted.task)
+            async with self._store.transaction() as tables:
+                meeting = await _find_or_insert(tables, plan)
+        await self._launch(meeting)
         return await self._answer(user_id, meeting)
 
     async def stop_bot(self, user_id: UserId, platform: str, native_meeting_id: str) -> None:
@@ -129,30 +121,11 @@ class BotService:
         async with self._store.reading() as tables:
             return await _made_before(tables, plan.user_id, plan.idempotency)
 
-    async def _launch(self, meeting: Meeting, plan: "_Plan") -> None:
-        session_uid = plan.session_uid
-        claims = SessionClaims.model_validate({"sub": session_uid, "meeting": meeting.id, "user": meeting.user_id})
-        token = issue_session_token(
-            claims, key=self._terms.signing_key, now=datetime.now(UTC), lifetime=self._terms.session_lifetime
-        )
-        env = {**self._terms.bot_env, **_order(meeting, plan).to_env(), TOKEN_VARIABLE: token}
-        try:
-            reference = await self._launcher.launch(NewBot(session_uid=session_uid, meeting_id=meeting.id, env=env))
-        except Unavailable as exc:
-            await self._give_up(meeting, session_uid, cause=str(exc))
-            raise
-        async with self._store.reading() as tables:
-            await tables.sessions.set_launched(session_uid, reference)
-
-    async def _give_up(self, meeting: Meeting, session_uid: SessionUid, *, cause: str) -> None:
-        """End what was never launched; a request under the same key is then a new one."""
-        async with self._store.transaction() as tables:
-            session = await tables.sessions.lock(session_uid)
-            if session is not None:
-                at = datetime.now(UTC)
-                await enter(tables, session, BotStatus.FAILED, at=at, reason="launch_failed", evidence=cause)
-                await tables.meetings.release_idempotency_key(meeting.id)
-        await self._announcer.announce(session_uid, meeting.id, BotStatus.FAILED)
+    async def _launch(self, meeting: Meeting) -> None:
+        if meeting.session_uid is None or meeting.launcher_ref is not None:
+            return
+        if await self._launching.launch_or_end(meeting.session_uid):
+            await self._announcer.announce(meeting.session_uid, meeting.id, BotStatus.REQUESTED)
 
     async def _answer(self, user_id: UserId, meeting: Meeting) -> MeetingAnswer:
         async with self._store.reading() as tables:
@@ -190,14 +163,14 @@ async def _made_before(tables: Tables, user_id: UserId, idempotency: Idempotency
     return meeting
 
 
-async def _find_or_insert(tables: Tables, plan: _Plan) -> tuple[Meeting, bool]:
-    """Hold the user's row, so that requests are decided one at a time; return the meeting and whether it is new."""
+async def _find_or_insert(tables: Tables, plan: _Plan) -> Meeting:
+    """Hold the user's row, so that requests are decided one at a time; return the meeting, new or known."""
     user = await tables.users.lock(plan.user_id)
     if user is None:
         raise Unauthenticated("the key's user no longer exists")
     made_before = plan.idempotency and await _made_before(tables, plan.user_id, plan.idempotency)
     if made_before:
-        return made_before, False
+        return made_before
     await _check_room(tables, user, plan.where)
     meeting = await tables.meetings.insert(
         plan.user_id,
@@ -207,7 +180,7 @@ async def _find_or_insert(tables: Tables, plan: _Plan) -> tuple[Meeting, bool]:
         idempotency=plan.idempotency,
     )
     await _insert_session(tables, meeting, plan)
-    return meeting, True
+    return replace(meeting, session_uid=plan.session_uid)
 
 
 async def _check_room(tables: Tables, user: User, where: WantedMeeting) -> None:
@@ -248,19 +221,3 @@ async def _latest(tables: Tables, user_id: UserId, platform: str, native_meeting
     if meeting is None:
         raise NotFound(f"you have no meeting {platform}/{native_meeting_id}")
     return meeting
-
-
-def _order(meeting: Meeting, plan: _Plan) -> BotOrder:
-    wanted = plan.wanted
-    return BotOrder(
-        session_uid=plan.session_uid,
-        meeting_id=meeting.id,
-        platform=meeting.platform,
-        native_meeting_id=meeting.native_meeting_id,
-        meeting_url=meeting.meeting_url,
-        passcode=plan.where.passcode,
-        bot_name=wanted.bot_name or DEFAULT_BOT_NAME,
-        language=wanted.language,
-        task=wanted.task or Task.TRANSCRIBE,
-        automatic_leave=wanted.automatic_leave or AutomaticLeave(),
-    )

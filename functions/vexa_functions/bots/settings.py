@@ -45,7 +45,7 @@ class BotsSettings(Settings):
     cpus: float = Field(1.0, alias="BOT_CPUS", ge=0.1, le=16.0)
     """Of a bot's container, at most."""
     deployment: str = Field("vexa", alias="BOT_DEPLOYMENT", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
-    """Whose bots these are, where several deployments share a Docker engine."""
+    """Whose bots these are, where several deployments share a Docker engine or a namespace."""
     docker_host: str | None = Field(None, alias="DOCKER_HOST")
     """Where the Docker engine is; its default address unless set."""
     docker_tls_verify: str | None = Field(None, alias="DOCKER_TLS_VERIFY")
@@ -60,6 +60,8 @@ class BotsSettings(Settings):
     """A ConfigMap with the tracks of one recorded meeting, which Jobs find below VEXA_REPLAY_DIR under its name."""
     launch_limit_s: float = Field(180.0, alias="BOT_LAUNCH_LIMIT_S", gt=0.0, le=3_600.0)
     """From the request to the bot's process; a node may have to be started and an image pulled."""
+    launch_again_s: float = Field(5.0, alias="BOT_LAUNCH_AGAIN_S", gt=0.0, le=600.0)
+    """A launch of which nothing was heard for so long is carried on by whoever comes next."""
     stop_grace_s: float = Field(60.0, alias="BOT_STOP_GRACE_S", ge=0.0, le=3_600.0)
     """How long a bot that is to leave may be silent before its process is told to end."""
     kill_grace_s: float = Field(60.0, alias="BOT_KILL_GRACE_S", ge=0.0, le=3_600.0)

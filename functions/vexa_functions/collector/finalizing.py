@@ -43,7 +43,7 @@ class Finalizer:
                 logger.info("session finalized", extra={"session_uid": session.session_uid})
 
     def _timed_out(self, session: Session) -> bool:
-        return session.ended_at is not None and datetime.now(UTC) - session.ended_at > self._timeout
+        return session.end_noted_at is not None and datetime.now(UTC) - session.end_noted_at > self._timeout
 
 
 async def _note_participants(tables: Tables, session: Session) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from vexa_events.identity import BotStatus, MeetingId, SessionUid, Task, UserId
@@ -10,8 +10,9 @@ from vexa_functions.store.database import Connection
 
 _SELECT = """
 SELECT s.session_uid, s.meeting_id, m.user_id, m.platform, m.native_meeting_id, m.meeting_url, s.status, s.sequence,
-       s.bot_name, s.language, s.task, s.passcode, s.launcher_ref, s.requested_at, s.clock_zero_at, s.heartbeat_at,
-       s.reconfigured_at, s.stop_requested_at, s.ended_at, s.finalized_at
+       s.bot_name, s.language, s.task, s.passcode, s.automatic_leave, s.launcher_ref, s.launch_due_at, s.requested_at,
+       s.clock_zero_at, s.heartbeat_at, s.reconfigured_at, s.stop_requested_at, s.ended_at,
+       coalesce(s.end_noted_at, s.ended_at) AS end_noted_at, s.finalized_at
   FROM sessions s JOIN meetings m ON m.id = s.meeting_id
 """
 INSERT = """
@@ -26,13 +27,27 @@ ARE_FINALIZED = """
 SELECT count(*) > 0 AND bool_and(finalized_at IS NOT NULL) FROM sessions WHERE meeting_id = $1
 """
 TO_FINALIZE = _SELECT + " WHERE s.ended_at IS NOT NULL AND s.finalized_at IS NULL ORDER BY s.ended_at LIMIT $1"
-ENDS = "SELECT s.session_uid, s.ended_at FROM sessions s WHERE s.session_uid = ANY($1)"
+TO_LAUNCH = (
+    _SELECT
+    + """
+ WHERE s.ended_at IS NULL AND s.launcher_ref IS NULL AND s.status = 'requested' ORDER BY s.requested_at LIMIT $1
+"""
+)
+ENDS = """
+SELECT s.session_uid, coalesce(s.end_noted_at, s.ended_at) AS end_noted_at FROM sessions s WHERE s.session_uid = ANY($1)
+"""
+CLAIM_LAUNCH = """
+UPDATE sessions SET launch_due_at = now() + $2::interval
+ WHERE session_uid = $1 AND launcher_ref IS NULL AND status = 'requested' AND launch_due_at <= now()
+RETURNING session_uid
+"""
 SET_LAUNCHED = "UPDATE sessions SET launcher_ref = $2 WHERE session_uid = $1"
 SET_STATUS = """
 UPDATE sessions
    SET status = $2, sequence = $3,
        clock_zero_at = CASE WHEN $2 = 'active' THEN coalesce(clock_zero_at, $4) ELSE clock_zero_at END,
-       ended_at = CASE WHEN $2 IN ('completed', 'failed') THEN $4 ELSE ended_at END
+       ended_at = CASE WHEN $2 IN ('completed', 'failed') THEN $4 ELSE ended_at END,
+       end_noted_at = CASE WHEN $2 IN ('completed', 'failed') THEN now() ELSE end_noted_at END
  WHERE session_uid = $1
 """
 ADD_TRANSITION = """
@@ -68,13 +83,19 @@ class Session:
     language: str | None
     task: Task
     passcode: str | None
+    automatic_leave: Mapping[str, Any] | None
     launcher_ref: str | None
+    launch_due_at: datetime
+    """While there is no launcher_ref: from when on anybody may launch the bot."""
     requested_at: datetime
     clock_zero_at: datetime | None
     heartbeat_at: datetime | None
     reconfigured_at: datetime | None
     stop_requested_at: datetime | None
     ended_at: datetime | None
+    """The last evidence of life where a bot ended without a word."""
+    end_noted_at: datetime | None
+    """When the end was written down."""
     finalized_at: datetime | None
 
 
@@ -126,14 +147,23 @@ class Sessions:
         """List sessions that ended but whose storage was not declared complete, oldest first."""
         return [Session(**_parsed(row)) for row in await self._connection.fetch(TO_FINALIZE, limit)]
 
+    async def to_launch(self, *, limit: int) -> list[Session]:
+        """List sessions of whose bot nothing is known yet, oldest first."""
+        return [Session(**_parsed(row)) for row in await self._connection.fetch(TO_LAUNCH, limit)]
+
     async def ends(self, session_uids: Sequence[str]) -> dict[str, datetime | None]:
-        """Tell of each session that is known when it ended; None where it has not."""
+        """Tell of each session that is known when its end was noted; None where it has not ended."""
         rows = await self._connection.fetch(ENDS, list(session_uids))
-        return {row["session_uid"]: row["ended_at"] for row in rows}
+        return {row["session_uid"]: row["end_noted_at"] for row in rows}
 
     async def are_finalized(self, meeting_id: int) -> bool:
         """Tell whether the storage of every session of a meeting was declared complete."""
         return bool(await self._connection.fetchval(ARE_FINALIZED, meeting_id))
+
+    async def claim_launch(self, session_uid: str, *, lease: timedelta) -> Session | None:
+        """Take it upon oneself to launch a bot that nobody launches now; None where somebody did or does."""
+        claimed = await self._connection.fetchval(CLAIM_LAUNCH, session_uid, lease)
+        return None if claimed is None else await self.by_uid(session_uid)
 
     async def set_launched(self, session_uid: str, launcher_ref: str) -> None:
         """Remember how the launcher calls this bot."""

@@ -14,6 +14,7 @@ from vexa_functions.bots.judging import (
     ToStop,
     Undecided,
     judge_exit,
+    judge_launch,
     judge_leftover,
     judge_running,
     judge_unlaunched,
@@ -72,18 +73,32 @@ def test_an_order_is_enforced_on_those_alone_who_do_not_hear_it(ages: dict[str, 
 @pytest.mark.parametrize(
     ("ages", "expected"),
     [
-        ({"requested": 100}, None),
-        ({"requested": 101}, ("failed", "launch_lost")),
-        ({"requested": 101, "stop": 50}, ("completed", "stopped_by_user")),
-        ({"requested": 9_000, "heartbeat": 1_800}, None),
-        ({"requested": 9_000, "heartbeat": 1_801}, ("failed", "bot_lost")),
+        ({"requested": 9_000}, None),
+        ({"stop": 5, "due": 0}, None),
+        ({"stop": 5, "due": 1}, ("completed", "stopped_by_user")),
+        ({"stop": 5, "due": 1, "heartbeat": 1}, None),
+        ({"heartbeat": 1_800}, None),
+        ({"heartbeat": 1_801}, ("failed", "bot_lost")),
     ],
 )
-def test_what_was_never_launched_ends_in_time(ages: dict[str, Any], expected: tuple[str, str] | None) -> None:
-    """A heartbeat proves that the bot was launched after all."""
-    judgement = judge_unlaunched(a_session(**ages), now=NOW, limits=LIMITS)
+def test_a_bot_that_was_never_noted_is_waited_for_unless_nobody_wants_it(
+    ages: dict[str, Any], expected: tuple[str, str] | None
+) -> None:
+    """A heartbeat proves that it was launched after all; a stop ends what nobody is about to launch."""
+    assert _outcome(judge_unlaunched(a_session(**ages), now=NOW)) == expected
 
-    assert _outcome(judgement) == expected
+
+@pytest.mark.parametrize(
+    ("ages", "expected"),
+    [
+        ({"requested": 100}, None),
+        ({"requested": 101}, ("failed", "launch_lost")),
+        ({"requested": 101, "heartbeat": 1}, None),
+    ],
+)
+def test_a_launcher_that_cannot_is_given_time(ages: dict[str, Any], expected: tuple[str, str] | None) -> None:
+    """A heartbeat proves that it could."""
+    assert _outcome(judge_launch(a_session(**ages), "no engine", now=NOW, limits=LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -104,23 +119,44 @@ def test_an_exit_without_a_last_word_is_told_from_what_is_stored(
     fields: dict[str, Any], seen: Exited, unstored_s: float, expected: tuple[str, str | None]
 ) -> None:
     """Audio that was captured and is not stored is never passed over as a good end."""
-    stream = Stream(
-        stream_uid=StreamUid("s.0"),
-        session_uid=SessionUid("s"),
-        kind=StreamKind.PARTICIPANT,
-        start_s=0.0,
-        epoch=1,
-        next_batch_seq=1,
-        stored_until_s=5.0,
-        captured_until_s=5.0 + unstored_s,
-    )
+    stream = a_stream(stored_until_s=5.0, captured_until_s=5.0 + unstored_s)
 
-    assert _outcome(judge_exit(a_session(**fields), seen, [stream])) == expected
+    assert _outcome(judge_exit(a_session(**fields), seen, [stream], now=NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("ages", "exited", "expected"),
+    [
+        ({"heartbeat": 50}, None, 50),
+        ({"heartbeat": 50}, 48, 48),
+        ({"heartbeat": 50}, 52, 50),
+        ({"heartbeat": 50, "zero": 60}, None, 48),
+        ({"heartbeat": 50, "zero": 60}, 47, 47),
+        ({"requested": 90}, None, 90),
+        ({"heartbeat": 50}, -5, 0),
+    ],
+    ids=["a call", "the end", "a late call", "what was heard", "the end after all", "nothing", "a clock that is fast"],
+)
+def test_a_session_ends_with_the_last_evidence_of_life(ages: dict[str, Any], exited: int | None, expected: int) -> None:
+    """Nobody attended from there to the tick that found it out; twelve seconds were heard."""
+    seen = Exited(1, at=None if exited is None else _ago(exited))
+
+    ended = judge_exit(a_session(**ages), seen, [a_stream(stored_until_s=12.0, captured_until_s=11.0)], now=NOW)
+
+    assert ended.at == _ago(expected)
+
+
+def test_a_bot_lost_in_silence_ended_with_its_last_call() -> None:
+    """Half an hour without a sign is not half an hour of attendance."""
+    ended = judge_running(a_session(heartbeat=1_900), Unknown(), now=NOW, limits=LIMITS)
+
+    assert isinstance(ended, Ended)
+    assert ended.at == _ago(1_900)
 
 
 def test_the_evidence_names_code_and_cause() -> None:
     """An administrator reads what happened without the runtime at hand."""
-    ended = judge_exit(a_session(), Exited(137, "out of memory"), [])
+    ended = judge_exit(a_session(), Exited(137, "out of memory"), [], now=NOW)
 
     assert ended.evidence == "the bot's process ended with code 137 (out of memory)"
 
@@ -142,11 +178,26 @@ def test_a_leftover_is_ended_then_forgotten(age_s: int, seen: Observation, expec
     assert judge_leftover(NOW - timedelta(seconds=age_s), seen, now=NOW, limits=LIMITS) == expected
 
 
+def a_stream(*, stored_until_s: float, captured_until_s: float) -> Stream:
+    return Stream(
+        stream_uid=StreamUid("s.0"),
+        session_uid=SessionUid("s"),
+        kind=StreamKind.PARTICIPANT,
+        start_s=0.0,
+        epoch=1,
+        next_batch_seq=1,
+        stored_until_s=stored_until_s,
+        captured_until_s=captured_until_s,
+    )
+
+
 def a_session(
     *,
     requested: int = 9_000,
     heartbeat: int | None = None,
     stop: int | None = None,
+    zero: int | None = None,
+    due: int = 0,
     status: BotStatus = BotStatus.ACTIVE,
 ) -> Session:
     """Build a session; the numbers are how many seconds ago something was."""
@@ -163,13 +214,16 @@ def a_session(
         language=None,
         task=Task.TRANSCRIBE,
         passcode=None,
+        automatic_leave=None,
         launcher_ref="process:s",
+        launch_due_at=_ago(due),
         requested_at=_ago(requested),
-        clock_zero_at=None,
+        clock_zero_at=None if zero is None else _ago(zero),
         heartbeat_at=None if heartbeat is None else _ago(heartbeat),
         reconfigured_at=None,
         stop_requested_at=None if stop is None else _ago(stop),
         ended_at=None,
+        end_noted_at=None,
         finalized_at=None,
     )
 

@@ -55,6 +55,7 @@ async def _kubernetes(settings: BotsSettings) -> AsyncIterator[Launcher]:
 
     shape = JobShape(
         image=settings.image or "",
+        deployment=settings.deployment,
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
         deadline_s=round(settings.max_session_s),

@@ -47,6 +47,34 @@ class ContainerShape:
     """Seen by bots at the same path, read-only; the engine must see it there, too."""
 
 
+def container_arguments(shape: ContainerShape, bot: NewBot) -> dict[str, Any]:
+    """Describe the container of a bot."""
+    has_own_network = shape.network != "host" and not (shape.network or "").startswith("container:")
+    recordings = str(shape.replay_dir) if shape.replay_dir else None
+    return {
+        "name": f"{shape.deployment}-bot-{bot.session_uid}",
+        "environment": dict(bot.env),
+        "labels": {
+            SESSION_LABEL: bot.session_uid,
+            MEETING_LABEL: str(bot.meeting_id),
+            DEPLOYMENT_LABEL: shape.deployment,
+        },
+        "network_mode": shape.network,
+        "extra_hosts": {"host.docker.internal": "host-gateway"} if has_own_network else {},
+        "mem_limit": f"{shape.memory_mb}m",
+        "memswap_limit": f"{shape.memory_mb}m",
+        "nano_cpus": round(shape.cpus * 1e9),
+        "pids_limit": shape.max_pids,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "read_only": True,
+        "tmpfs": {"/tmp": TMPFS_OPTIONS},  # noqa: S108 - the container's own, in memory
+        "shm_size": "256m",
+        "mounts": [Mount(recordings, recordings, type="bind", read_only=True)] if recordings else [],
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "2"}),
+    }
+
+
 class DockerLauncher:
     """Starts one container a bot and keeps it after its end, until it is removed."""
 
@@ -58,7 +86,7 @@ class DockerLauncher:
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="docker")
 
     async def launch(self, bot: NewBot) -> str:
-        """Create and start a container; one that does not start is removed."""
+        """Create and start the session's one container; one that does not start is removed."""
         return await self._call(self._launch, bot)
 
     async def observe(self, reference: str) -> Observation:
@@ -110,15 +138,25 @@ class DockerLauncher:
         return self._client
 
     def _launch(self, bot: NewBot) -> str:
-        container: Container = self._engine().containers.create(
-            self._shape.image, **_create_arguments(self._shape, bot)
-        )
-        try:
-            container.start()
-        except (DockerException, requests.RequestException):
-            container.remove(force=True)
-            raise
+        container = self._made(bot)
+        if container.status == "created":
+            try:
+                container.start()
+            except (DockerException, requests.RequestException):
+                container.remove(force=True)
+                raise
         return f"{PREFIX}{container.id}"
+
+    def _made(self, bot: NewBot) -> Container:
+        """Create the container; its name, which only one can have, is the session's."""
+        arguments = container_arguments(self._shape, bot)
+        try:
+            container: Container = self._engine().containers.create(self._shape.image, **arguments)
+        except APIError as exc:
+            if exc.status_code != HTTPStatus.CONFLICT:
+                raise
+            container = self._engine().containers.get(arguments["name"])
+        return container
 
     def _observe(self, reference: str) -> Observation:
         try:
@@ -158,38 +196,12 @@ class DockerLauncher:
         return container
 
 
-def _create_arguments(shape: ContainerShape, bot: NewBot) -> dict[str, Any]:
-    has_own_network = shape.network != "host" and not (shape.network or "").startswith("container:")
-    recordings = str(shape.replay_dir) if shape.replay_dir else None
-    return {
-        "name": f"vexa-bot-{bot.session_uid}",
-        "environment": dict(bot.env),
-        "labels": {
-            SESSION_LABEL: bot.session_uid,
-            MEETING_LABEL: str(bot.meeting_id),
-            DEPLOYMENT_LABEL: shape.deployment,
-        },
-        "network_mode": shape.network,
-        "extra_hosts": {"host.docker.internal": "host-gateway"} if has_own_network else {},
-        "mem_limit": f"{shape.memory_mb}m",
-        "memswap_limit": f"{shape.memory_mb}m",
-        "nano_cpus": round(shape.cpus * 1e9),
-        "pids_limit": shape.max_pids,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "read_only": True,
-        "tmpfs": {"/tmp": TMPFS_OPTIONS},  # noqa: S108 - the container's own, in memory
-        "shm_size": "256m",
-        "mounts": [Mount(recordings, recordings, type="bind", read_only=True)] if recordings else [],
-        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "2"}),
-    }
-
-
 def _seen(attributes: Mapping[str, Any], *, now: datetime) -> Observation:
     state = attributes["State"]
     if state["Status"] == "created":
         is_fresh = now - datetime.fromisoformat(attributes["Created"]) < BORN_DEAD_AFTER
         return Starting() if is_fresh else Exited(None, "was never started")
     if state["Status"] in {"exited", "dead"}:
-        return Exited(int(state["ExitCode"]), "out of memory" if state["OOMKilled"] else state["Error"] or None)
+        why = "out of memory" if state["OOMKilled"] else state["Error"] or None
+        return Exited(int(state["ExitCode"]), why, at=datetime.fromisoformat(state["FinishedAt"]))
     return Running()

@@ -1,11 +1,11 @@
 """Bots as Jobs of a Kubernetes cluster; the only module that calls its API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from lightkube import AsyncClient, KubeConfig
@@ -17,10 +17,10 @@ from lightkube.types import CascadeType, PatchType
 
 from vexa_events.errors import Unavailable
 from vexa_functions.bots.launchers.kubernetes_job import (
-    LABELS,
     SESSION_LABEL,
     JobShape,
     job_of,
+    owner_labels,
     secret_of,
     seen,
 )
@@ -31,6 +31,8 @@ CALL_TIMEOUT_S = 20.0
 PAGE = 500
 POD_LABEL = "job-name"
 """What a Job's controller writes on the pods that it makes."""
+
+T = TypeVar("T")
 
 
 class KubernetesLauncher:
@@ -44,15 +46,18 @@ class KubernetesLauncher:
         self._opened: AsyncClient | None = None
 
     async def launch(self, bot: NewBot) -> str:
-        """Make the Job, then the Secret that it owns, then let it start; what fails halfway is deleted."""
+        """Make the Job, then the Secret that it owns, then let it start; what we made and fails halfway is deleted."""
+        wanted = job_of(bot, self._shape)
+        name = _name(wanted.metadata)
         async with self._api() as api:
-            job = await api.create(job_of(bot, self._shape))
-            name = _name(job.metadata)
+            made = await _unless(HTTPStatus.CONFLICT, api.create(wanted))
+            job = made or await api.get(Job, name)
             try:
-                await api.create(secret_of(bot, job))
+                await _unless(HTTPStatus.CONFLICT, api.create(secret_of(bot, job)))
                 await self._patch(api, name, {"suspend": False})
             except (httpx2.HTTPError, TimeoutError):
-                await _delete(api, name)
+                if made is not None:
+                    await _delete(api, name)
                 raise
         return PREFIX + name
 
@@ -62,12 +67,9 @@ class KubernetesLauncher:
             return Unknown()
         name = reference.removeprefix(PREFIX)
         async with self._api() as api:
-            try:
-                job = await api.get(Job, name)
-            except ApiError as exc:
-                if _is_absent(exc):
-                    return Unknown()
-                raise
+            job = await _unless(HTTPStatus.NOT_FOUND, api.get(Job, name))
+            if job is None:
+                return Unknown()
             return seen(job, [pod async for pod in api.list(Pod, labels={POD_LABEL: name})])
 
     async def stop(self, reference: str) -> None:
@@ -81,7 +83,7 @@ class KubernetesLauncher:
         async with self._api() as api:
             await self._patch(api, name, {"suspend": True})
             async for pod in api.list(Pod, labels={POD_LABEL: name}):
-                await _unless_absent(api.delete(Pod, _name(pod.metadata), grace_period=0))
+                await _unless(HTTPStatus.NOT_FOUND, api.delete(Pod, _name(pod.metadata), grace_period=0))
 
     async def remove(self, reference: str) -> None:
         """Delete the Job, and with it its pod and its Secret."""
@@ -91,7 +93,7 @@ class KubernetesLauncher:
     async def found(self) -> list[Found]:
         """List the Jobs in our namespace that bear our labels."""
         async with self._api() as api:
-            return [_found(job) async for job in api.list(Job, labels=dict(LABELS), chunk_size=PAGE)]
+            return [_found(job) async for job in api.list(Job, labels={**owner_labels(self._shape)}, chunk_size=PAGE)]
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -116,23 +118,21 @@ class KubernetesLauncher:
         return self._opened
 
     async def _patch(self, api: AsyncClient, name: str, spec: Mapping[str, Any]) -> None:
-        await _unless_absent(api.patch(Job, name, {"spec": dict(spec)}, patch_type=PatchType.MERGE))
+        await _unless(HTTPStatus.NOT_FOUND, api.patch(Job, name, {"spec": dict(spec)}, patch_type=PatchType.MERGE))
 
 
 async def _delete(api: AsyncClient, name: str) -> None:
-    await _unless_absent(api.delete(Job, name, cascade=CascadeType.BACKGROUND))
+    await _unless(HTTPStatus.NOT_FOUND, api.delete(Job, name, cascade=CascadeType.BACKGROUND))
 
 
-async def _unless_absent(call: Any) -> None:
+async def _unless(status: HTTPStatus, call: Awaitable[T]) -> T | None:
+    """Make a call; None where it is refused with this status."""
     try:
-        await call
+        return await call
     except ApiError as exc:
-        if not _is_absent(exc):
+        if exc.status.code != status:
             raise
-
-
-def _is_absent(exc: ApiError) -> bool:
-    return exc.status.code == HTTPStatus.NOT_FOUND
+        return None
 
 
 def _found(job: Job) -> Found:

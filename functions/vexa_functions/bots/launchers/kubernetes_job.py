@@ -15,6 +15,7 @@ from lightkube.models.core_v1 import (
     Capabilities,
     ConfigMapVolumeSource,
     Container,
+    ContainerStateTerminated,
     EmptyDirVolumeSource,
     EnvFromSource,
     PodSecurityContext,
@@ -35,6 +36,7 @@ from vexa_functions.bots.launchers.launcher import Exited, NewBot, Observation, 
 
 SESSION_LABEL = "vexa.session"
 MEETING_LABEL = "vexa.meeting"
+DEPLOYMENT_LABEL = "vexa.deployment"
 LABELS = {"app.kubernetes.io/name": "vexa-bot", "app.kubernetes.io/managed-by": "vexa"}
 USER_ID = 10_001
 """The user that the bot's image makes."""
@@ -51,6 +53,8 @@ class JobShape:
     """What every bot's Job is like."""
 
     image: str
+    deployment: str
+    """Whose bots these are, where several deployments share a namespace."""
     memory_mb: int
     cpus: float
     deadline_s: int
@@ -63,9 +67,14 @@ def job_name(session_uid: str) -> str:
     return f"vexa-bot-{session_uid}"
 
 
+def owner_labels(shape: JobShape) -> dict[str, str]:
+    """Return the labels by which our bots are found again."""
+    return {**LABELS, DEPLOYMENT_LABEL: shape.deployment}
+
+
 def job_of(bot: NewBot, shape: JobShape) -> Job:
     """Describe the Job of a bot: one pod, tried once, suspended until its Secret is there."""
-    labels = {**LABELS, SESSION_LABEL: bot.session_uid, MEETING_LABEL: str(bot.meeting_id)}
+    labels = {**owner_labels(shape), SESSION_LABEL: bot.session_uid, MEETING_LABEL: str(bot.meeting_id)}
     return Job(
         metadata=ObjectMeta(name=job_name(bot.session_uid), labels=labels),
         spec=JobSpec(
@@ -99,9 +108,10 @@ def seen(job: Job, pods: Iterable[Pod]) -> Observation:
     """Read the state of a bot out of its Job, and of the pods that the Job made."""
     conditions = {found.type: found for found in (job.status and job.status.conditions) or [] if found.status == "True"}
     if "Complete" in conditions:
-        return Exited(0)
+        return Exited(0, at=job.status.completionTime if job.status else None)
     if "Failed" in conditions:
-        return Exited(_exit_code(pods), conditions["Failed"].reason)
+        ended, why = _terminated(pods), conditions["Failed"].reason
+        return Exited(None, why) if ended is None else Exited(ended.exitCode, why, at=ended.finishedAt)
     if "Suspended" in conditions and not (job.status and job.status.active):
         return Exited(None, "was suspended")
     return Running() if any(_runs(pod) for pod in pods) else Starting(_hindrance(pods))
@@ -159,11 +169,11 @@ def _runs(pod: Pod) -> bool:
     return pod.status is not None and pod.status.phase == "Running"
 
 
-def _exit_code(pods: Iterable[Pod]) -> int | None:
+def _terminated(pods: Iterable[Pod]) -> ContainerStateTerminated | None:
     for pod in pods:
         for container in (pod.status and pod.status.containerStatuses) or []:
             if container.state and container.state.terminated:
-                return container.state.terminated.exitCode
+                return container.state.terminated
     return None
 
 

@@ -1,7 +1,7 @@
 """What the bots function needs of a launcher."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class Exited:
     """As a shell tells it: 128 + n for signal n; None where nobody can tell it."""
     why: str | None = None
     """What ended it, where the launcher knows more than the code."""
+    at: datetime | None = field(default=None, compare=False)
+    """When that was, where somebody wrote it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,13 @@ class Launcher(Protocol):
     """
 
     async def launch(self, bot: NewBot) -> str:
-        """Start a bot and return its reference; raise Unavailable, leaving nothing behind, when it cannot."""
+        """
+        See to it that the session has had a bot, and return its reference.
+
+        One that exists, ended or not, is left as it is; a launch that broke off
+        halfway is carried on. Raise Unavailable, with nothing left running,
+        where that cannot be done.
+        """
 
     async def observe(self, reference: str) -> Observation:
         """Tell what is known of a bot."""

@@ -3,15 +3,18 @@ Bots as processes of this machine: the launcher of local-dev.
 
 A bot outlives the function that started it, so what is known of it lies in a
 file: the process id and the process's start time, which together name one
-process even after its id is used again.
+process even after its id is used again. The file is there, empty, before the
+process is: whoever finds it so looks for a process that bears the session's
+label. One bot is started at a time; the folder is the lock.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +28,8 @@ PREFIX = "process:"
 SUFFIX = ".pid"
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "VIRTUAL_ENV")
 """A bot sees these of our own environment, and none of our secrets."""
+LABEL = "VEXA_BOT_SESSION"
+"""Tells of a process whose bot it is."""
 START_TOLERANCE_S = 0.05
 KILL_TIMEOUT_S = 5.0
 
@@ -47,10 +52,9 @@ class ProcessLauncher:
         self._exit_codes: dict[str, int] = {}
 
     async def launch(self, bot: NewBot) -> str:
-        """Start the command in a session of its own; its output goes where ours goes."""
-        own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        """Start the command in a process session of its own; its output goes where ours goes."""
         try:
-            self._children[bot.session_uid] = await asyncio.to_thread(self._start, bot.session_uid, {**own, **bot.env})
+            await asyncio.to_thread(self._launch, bot)
         except (OSError, psutil.Error) as exc:
             raise Unavailable(f"bot process did not start: {self._command[0]}: {_words(exc)}") from exc
         return PREFIX + bot.session_uid
@@ -104,17 +108,33 @@ class ProcessLauncher:
             if record is not None
         ]
 
-    def _start(self, session_uid: str, env: Mapping[str, str]) -> int:
+    def _launch(self, bot: NewBot) -> None:
         self._run_dir.mkdir(parents=True, exist_ok=True)
-        pid = _spawn(self._command, env)
+        file = self._file(bot.session_uid)
+        with _locked(self._run_dir):
+            if not file.exists():
+                file.touch()
+                self._start(bot)
+            elif _read(file) is None:
+                orphan = _labelled(bot.session_uid)
+                if orphan is None:
+                    self._start(bot)
+                else:
+                    _write(file, orphan)
+
+    def _start(self, bot: NewBot) -> None:
+        own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        file, pid = self._file(bot.session_uid), None
         try:
-            record = json.dumps({"pid": pid, "started": seconds_after_boot(psutil.Process(pid))})
-            self._file(session_uid).write_text(record)
+            pid = _spawn(self._command, {**own, **bot.env, LABEL: bot.session_uid})
+            _write(file, psutil.Process(pid))
         except (OSError, psutil.Error):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            file.unlink(missing_ok=True)
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             raise
-        return pid
+        self._children[bot.session_uid] = pid
 
     def _find(self, session_uid: str) -> psutil.Process | None:
         record = _read(self._file(session_uid))
@@ -144,6 +164,28 @@ class ProcessLauncher:
 def seconds_after_boot(process: psutil.Process) -> float:
     """Tell when a process started, on a clock that setting the wall clock does not move."""
     return float(process.create_time() - psutil.boot_time())
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _labelled(session_uid: str) -> psutil.Process | None:
+    """Find the bot that somebody started who vanished before writing it down."""
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get(LABEL) == session_uid and os.getsid(process.pid) == process.pid:
+            return process
+    return None
+
+
+def _write(file: Path, process: psutil.Process) -> None:
+    file.write_text(json.dumps({"pid": process.pid, "started": seconds_after_boot(process)}))
 
 
 def _spawn(command: Sequence[str], env: Mapping[str, str]) -> int:

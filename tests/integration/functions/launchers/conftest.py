@@ -13,12 +13,14 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import docker
+import httpx
 import kubernetes_validate
 import psutil
 import pytest
@@ -31,10 +33,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from vexa_functions.bots.launchers.docker import DEPLOYMENT_LABEL, ContainerShape, DockerLauncher
+from vexa_functions.bots.launchers.docker import DEPLOYMENT_LABEL, ContainerShape, DockerLauncher, container_arguments
 from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher
-from vexa_functions.bots.launchers.kubernetes_job import JobShape
-from vexa_functions.bots.launchers.launcher import Launcher
+from vexa_functions.bots.launchers.kubernetes_job import JobShape, job_of
+from vexa_functions.bots.launchers.launcher import Launcher, NewBot
 from vexa_functions.bots.launchers.process import ProcessLauncher
 
 RUN_SCRIPT = "import os; exec(os.environ['SCRIPT'])"
@@ -51,6 +53,8 @@ class Runtime:
 
     open: Callable[[], Launcher]
     """Opens a launcher as one more instance of the bots function does."""
+    break_off: Callable[[NewBot], Awaitable[None]]
+    """Launches a bot as an instance does that vanishes halfway."""
     count: Callable[[], int]
     """Counts all that launched bots left with whoever runs them."""
 
@@ -68,6 +72,7 @@ def process_runtime(tmp_path: Path) -> Iterator[Runtime]:
     run_dir = tmp_path / "bots"
     yield Runtime(
         open=lambda: ProcessLauncher(run_dir, [sys.executable, "-c", RUN_SCRIPT]),
+        break_off=partial(_break_off_process, run_dir),
         count=lambda: _count_processes(run_dir),
     )
     for child in _bots():
@@ -86,7 +91,11 @@ async def docker_runtime(bot_image: str) -> AsyncIterator[Runtime]:
 
     with contextlib.closing(docker.DockerClient()) as client:
         ours: dict[str, str | list[str] | bool] = {"label": f"{DEPLOYMENT_LABEL}={shape.deployment}"}
-        yield Runtime(open=open_one, count=lambda: len(client.api.containers(all=True, filters=ours)))
+        yield Runtime(
+            open=open_one,
+            break_off=partial(_break_off_container, client, shape),
+            count=lambda: len(client.api.containers(all=True, filters=ours)),
+        )
         for container in client.containers.list(all=True, filters=ours):
             container.remove(force=True)
     for launcher in opened:
@@ -102,7 +111,11 @@ async def kubernetes_runtime(cluster: "ClusterTwin") -> AsyncIterator[Runtime]:
         opened.append(cluster.launcher())
         return opened[-1]
 
-    yield Runtime(open=open_one, count=lambda: len(cluster.jobs) + len(cluster.secrets) + len(cluster.running()))
+    yield Runtime(
+        open=open_one,
+        break_off=cluster.break_off,
+        count=lambda: len(cluster.jobs) + len(cluster.secrets) + len(cluster.running()),
+    )
     for launcher in opened:
         await launcher.aclose()
 
@@ -133,6 +146,7 @@ class PodTwin:
     name: str
     waits_for: str | None = None
     process: "subprocess.Popen[bytes] | None" = None
+    finished_at: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -151,7 +165,9 @@ class PodTwin:
             phase, state = "Pending", {"waiting": {"reason": self.waits_for, "message": "told by the node"}}
         elif self.process is not None and (code := self.process.poll()) is not None:
             phase = "Failed" if code else "Succeeded"
-            state = {"terminated": {"exitCode": code if code >= 0 else 128 - code}}
+            self.finished_at = self.finished_at or datetime.now(UTC).isoformat()
+            ended = {"exitCode": code if code >= 0 else 128 - code, "finishedAt": self.finished_at}
+            state = {"terminated": ended}
         status = {"phase": phase, "containerStatuses": [_container_status(state)]}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": self.name}, "status": status}
 
@@ -171,8 +187,18 @@ class ClusterTwin:
     def launcher(self, image: str = "vexa-bot", recording: Path | None = None) -> KubernetesLauncher:
         """Open a launcher as the bots function's own service account would."""
         config = KubeConfig.from_one(cluster=Cluster(server=self.url), user=User(token=TOKEN))
-        shape = JobShape(image=image, memory_mb=512, cpus=1.0, deadline_s=3_600, recording=recording)
+        shape = self.shape(image, recording)
         return KubernetesLauncher(shape, namespace=NAMESPACE, read_config=lambda: config)
+
+    def shape(self, image: str = "vexa-bot", recording: Path | None = None) -> JobShape:
+        return JobShape(image=image, deployment="test", memory_mb=512, cpus=1.0, deadline_s=3_600, recording=recording)
+
+    async def break_off(self, bot: NewBot) -> None:
+        """Make a Job, and neither its Secret nor its start."""
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as api:
+            path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+            made = await api.post(self.url + path, json=job_of(bot, self.shape()).to_dict())
+        assert made.status_code == HTTPStatus.CREATED
 
     def running(self) -> list[PodTwin]:
         return [pod for pod in self.pods.values() if pod.is_running]
@@ -203,6 +229,8 @@ class ClusterTwin:
     async def create_job(self, request: Request) -> Response:
         job = await _checked(request)
         name = job["metadata"]["name"]
+        if name in self.jobs:
+            return _present()
         job["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": datetime.now(UTC).isoformat()}
         self.jobs[name] = job
         return JSONResponse(self._reconciled(name), HTTPStatus.CREATED)
@@ -240,6 +268,8 @@ class ClusterTwin:
         secret = await _checked(request)
         if self.refuses_secrets:
             return _refusal(HTTPStatus.FORBIDDEN, "Forbidden", "secrets is forbidden: exceeded quota")
+        if secret["metadata"]["name"] in self.secrets:
+            return _present()
         self.secrets[secret["metadata"]["name"]] = secret
         return JSONResponse(secret, HTTPStatus.CREATED)
 
@@ -316,9 +346,25 @@ def _absent() -> Response:
     return _refusal(HTTPStatus.NOT_FOUND, "NotFound", "not found")
 
 
+def _present() -> Response:
+    return _refusal(HTTPStatus.CONFLICT, "AlreadyExists", "already exists")
+
+
 def _refusal(status: HTTPStatus, reason: str, message: str) -> Response:
     fields = {"status": "Failure", "reason": reason, "message": message, "code": int(status)}
     return JSONResponse({"apiVersion": "v1", "kind": "Status", "metadata": {}, **fields}, status)
+
+
+async def _break_off_process(run_dir: Path, bot: NewBot) -> None:
+    """Start a process, and do not write down which."""
+    launcher = ProcessLauncher(run_dir, [sys.executable, "-c", RUN_SCRIPT])
+    await launcher.launch(bot)
+    (run_dir / f"{bot.session_uid}.pid").write_text("")
+
+
+async def _break_off_container(client: docker.DockerClient, shape: ContainerShape, bot: NewBot) -> None:
+    """Create a container, and do not start it."""
+    await asyncio.to_thread(client.containers.create, shape.image, **container_arguments(shape, bot))
 
 
 def _count_processes(run_dir: Path) -> int:

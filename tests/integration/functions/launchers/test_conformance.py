@@ -73,6 +73,47 @@ class TestEveryLauncher:
         assert await another.found() == []
         assert runtime.count() == 0
 
+    async def test_a_session_has_one_bot_however_often_it_is_launched(self, runtime: Any) -> None:
+        """Several instances may launch the same one, at once or later, and none is told of a second."""
+        bot = a_bot(SLEEP, session_uid="one")
+        instances: list[Launcher] = [runtime.open() for _ in range(3)]
+        first = await instances[0].launch(bot)
+        once = runtime.count()
+
+        again = await asyncio.gather(*(instance.launch(bot) for instance in instances))
+
+        assert set(again) == {first}
+        await running(instances[1], first)
+        assert runtime.count() in {once, once + 1}, "a pod counts once it runs"
+        assert [found.session_uid for found in await instances[2].found()] == ["one"]
+
+    async def test_a_bot_that_ended_is_not_launched_again(self, runtime: Any) -> None:
+        """Its end is evidence, which a second bot would wipe out."""
+        launcher: Launcher = runtime.open()
+        bot = a_bot("raise SystemExit(3)")
+        reference = await launcher.launch(bot)
+        await ended(launcher, reference)
+
+        again = await launcher.launch(bot)
+
+        assert again == reference
+        assert (await launcher.observe(again)) in {Exited(3), Exited(3, "BecauseFailed")}
+
+    async def test_a_launch_that_broke_off_is_carried_on(self, runtime: Any) -> None:
+        """An instance may vanish at any line."""
+        bot = a_bot(SLEEP, session_uid="half")
+        await runtime.break_off(bot)
+        launcher: Launcher = runtime.open()
+
+        reference = await launcher.launch(bot)
+
+        await running(launcher, reference)
+        assert [found.reference for found in await launcher.found()] == [reference]
+        await launcher.remove(reference)
+        async with asyncio.timeout(20):
+            while runtime.count():
+                await asyncio.sleep(0.05)
+
     async def test_forgetting_a_running_bot_ends_it(self, runtime: Any) -> None:
         """A bot that nobody knows any more must not run on."""
         launcher: Launcher = runtime.open()

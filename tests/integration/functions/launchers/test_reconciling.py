@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,8 @@ from vexa_events.registry import CONTRACTS, bot_type
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.judging import Limits
 from vexa_functions.bots.launchers.launcher import Exited, Launcher, NewBot
+from vexa_functions.bots.launchers.process import ProcessLauncher
+from vexa_functions.bots.launching import Launching, LaunchTerms
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.bots.reconciling import Reconciler
 from vexa_functions.live_feed import LiveFeed
@@ -45,8 +48,8 @@ class World:
     user_id: UserId
     references: dict[str, str] = field(default_factory=dict)
 
-    async def request(self, uid: str = "session") -> None:
-        """Write a session down, as a request does before it launches."""
+    async def request(self, uid: str = "session", *, lease_s: float = 0.0) -> None:
+        """Write a session down, and claim its launch, as a request does before it launches."""
         async with self.store.transaction() as tables:
             meeting = await tables.meetings.insert(
                 self.user_id, platform="replay", native_meeting_id=uid, meeting_url=None
@@ -54,6 +57,8 @@ class World:
             await tables.sessions.insert(
                 uid, meeting.id, bot_name="Vexa", language=None, task=Task.TRANSCRIBE, passcode=None
             )
+        async with self.store.transaction() as tables:
+            assert await tables.sessions.claim_launch(uid, lease=timedelta(seconds=lease_s)) is not None
 
     async def launch(self, script: str = SLEEP, uid: str = "session", *, is_noted: bool = True) -> str:
         """Start a bot; without a note as an instance does that vanishes right then."""
@@ -79,7 +84,15 @@ class World:
     async def tick(self, after_s: float = 0.0, launcher: Launcher | None = None) -> None:
         """Sweep as if so many seconds had passed."""
         at = datetime.now(UTC) + timedelta(seconds=after_s)
-        await Reconciler(self.store, launcher or self.launcher, self.announcer, LIMITS, clock=lambda: at).sweep()
+        launcher = launcher or self.launcher
+        terms = LaunchTerms(
+            signing_key="a signing key for tests, 32 bytes or more",
+            session_lifetime=timedelta(hours=1),
+            bot_env={"SCRIPT": SLEEP},
+            lease=timedelta(0),
+        )
+        launching = Launching(self.store, launcher, self.announcer, terms)
+        await Reconciler(self.store, launcher, launching, self.announcer, LIMITS, clock=lambda: at).sweep()
 
     async def exited(self, uid: str = "session") -> None:
         async with asyncio.timeout(20):
@@ -231,27 +244,100 @@ async def test_a_launcher_that_knows_nothing_ends_nothing_at_first(world: World)
     assert await world.outcome() == ("failed", "bot_lost")
 
 
-async def test_a_request_that_was_never_launched_fails_in_time(world: World) -> None:
-    """An instance that vanished between the commit and the launch leaves no meeting hanging."""
+async def test_a_request_whose_instance_vanished_is_launched_on_the_tick(any_world: World) -> None:
+    """An instance that was killed between the commit and the launch costs a moment, not the meeting."""
+    world = any_world
     await world.request()
 
-    await world.tick(after_s=90)
-    early = await world.outcome()
-    await world.tick(after_s=101)
+    await asyncio.gather(*(world.tick() for _ in range(3)))
 
-    assert early == ("requested", None)
-    assert await world.outcome() == ("failed", "launch_lost")
+    session = await world.session()
+    assert session.launcher_ref is not None
+    assert [bot.reference for bot in await world.launcher.found()] == [session.launcher_ref]
+    assert await world.outcome() == ("requested", None)
 
 
-async def test_a_bot_whose_launch_was_not_written_down_is_taken_up(world: World) -> None:
-    """An instance that vanished right after the launch loses no bot."""
+async def test_a_launch_that_is_under_way_is_left_alone(world: World) -> None:
+    """Whoever claimed it has its time."""
+    await world.request(lease_s=60.0)
+
+    await world.tick()
+
+    assert (await world.session()).launcher_ref is None
+    assert world.runtime.count() == 0
+
+
+async def test_a_launch_that_broke_off_is_carried_on_on_the_tick(any_world: World) -> None:
+    """However far the instance came that vanished, there is one bot in the end."""
+    world = any_world
+    await world.request()
+    await world.runtime.break_off(NewBot(session_uid="session", meeting_id=1, env={"SCRIPT": SLEEP}))
+
+    await world.tick()
+
+    (bot,) = await world.launcher.found()
+    assert (await world.session()).launcher_ref == bot.reference
+    assert await world.outcome() == ("requested", None)
+
+
+async def test_a_bot_whose_launch_was_not_noted_is_taken_up(world: World) -> None:
+    """Once it has reported by itself, it is known to be complete."""
     await world.request()
     reference = await world.launch(is_noted=False)
+    await world.enter(BotStatus.JOINING)
 
-    await world.tick(after_s=101)
+    await world.tick()
 
     assert (await world.session()).launcher_ref == reference
-    assert await world.outcome() == ("requested", None)
+    assert await world.outcome() == ("joining", None)
+
+
+async def test_a_launcher_that_cannot_loses_the_launch_in_time(world: World, sink: Any) -> None:
+    """The user reads why; the second request of that round is not held up by the first one's failure."""
+    broken = ProcessLauncher(Path("/dev/null/bots"), ["true"])
+    await world.request()
+    await world.request("other")
+
+    await world.tick(after_s=90, launcher=broken)
+    early = [await world.outcome(), await world.outcome("other")]
+    await world.tick(after_s=101, launcher=broken)
+
+    assert early == [("requested", None)] * 2
+    assert [await world.outcome(), await world.outcome("other")] == [("failed", "launch_lost")] * 2
+    assert "Not a directory" in sink.of_type("vexa.bot.failed.v1")[0].data["evidence"]
+
+
+async def test_a_stop_before_the_launch_ends_the_meeting(world: World) -> None:
+    """Nobody launches a bot that is not wanted any more."""
+    await world.request()
+    await world.order_stop()
+
+    await world.tick()
+
+    assert await world.outcome() == ("completed", "stopped_by_user")
+    assert world.runtime.count() == 0
+
+
+async def test_a_lost_bot_ended_when_it_last_showed_life(any_world: World, sink: Any) -> None:
+    """The tick may come a minute later; nobody attended that minute."""
+    world = any_world
+    await world.request()
+    await world.launch("raise SystemExit(3)")
+    await world.enter(BotStatus.JOINING, BotStatus.ACTIVE)
+    async with world.store.reading() as tables:
+        await tables.sessions.beat("session")
+    await world.exited()
+    known_at = datetime.now(UTC)
+
+    await world.tick(after_s=60)
+
+    session, (failed,) = await world.session(), sink.of_type("vexa.bot.failed.v1")
+    assert session.heartbeat_at is not None
+    assert session.ended_at is not None
+    assert session.heartbeat_at <= session.ended_at <= known_at
+    assert datetime.fromisoformat(failed.data["at"]) == session.ended_at
+    assert session.end_noted_at is not None
+    assert session.end_noted_at >= known_at, "text that is on its way is waited for from here on"
 
 
 async def test_a_job_whose_pod_never_starts_fails_with_what_it_waits_for(
