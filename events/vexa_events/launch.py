@@ -1,9 +1,10 @@
 """What a launcher hands to a bot process, as environment variables."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.fields import Language, Message, Name, RowId, Text, Uid
@@ -55,3 +56,48 @@ class BotOrder(Message):
             return cls.model_validate_json(env[ORDER_VARIABLE])
         except ValidationError as exc:
             raise InvalidMessage(f"{ORDER_VARIABLE}: {faults(exc)}") from exc
+
+
+class BotOptions(BaseModel):
+    """
+    What an operator may change about every bot.
+
+    These variables are set for the bots function, which hands them on to its
+    bots whatever launches them; a bot without them has the defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    chromium_path: Path = Field(Path("/usr/bin/chromium"), alias="CHROMIUM_PATH")
+    """The browser that attends meetings of browser platforms."""
+    chromium_flags: str = Field("", alias="CHROMIUM_FLAGS")
+    """More options for it, split as a shell splits words; a proxy, for example."""
+    janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
+    """Where the pages of our own Janus lie; an order with a meeting_url needs it not."""
+
+    heartbeat_s: float = Field(2.0, alias="BOT_HEARTBEAT_S", gt=0, le=60)
+    retry_first_s: float = Field(0.2, alias="BOT_RETRY_FIRST_S", gt=0, le=10)
+    retry_longest_s: float = Field(10.0, alias="BOT_RETRY_LONGEST_S", gt=0, le=300)
+    callback_limit_s: float = Field(1_800.0, alias="BOT_CALLBACK_LIMIT_S", gt=0, le=86_400)
+    """How long the bots function may be away before the session is given up."""
+    flush_limit_s: float = Field(1_800.0, alias="BOT_FLUSH_LIMIT_S", gt=0, le=86_400)
+    """How long after the meeting the bot waits for the database to have everything."""
+    terminate_limit_s: float = Field(5.0, alias="BOT_TERMINATE_LIMIT_S", gt=0, le=60)
+    """The same after SIGTERM, and once more as much at most for the last report."""
+    buffer_s: float = Field(1_800.0, alias="BOT_BUFFER_S", gt=0, le=86_400)
+    """Audio kept per stream until it is stored."""
+    buffer_max_bytes: int = Field(512 * 1024 * 1024, alias="BOT_BUFFER_MAX_BYTES", ge=32_000)
+    """Audio kept over all streams, whatever their number; a second of it at least."""
+
+    join_limit_s: float = Field(60.0, alias="BOT_JOIN_LIMIT_S", gt=0, le=600)
+    """How long joining may take, and rejoining after a page was lost."""
+    waiting_room_s: float = Field(600.0, alias="BOT_WAITING_ROOM_S", gt=0, le=7_200)
+    startup_alone_s: float = Field(600.0, alias="BOT_STARTUP_ALONE_S", gt=0, le=14_400)
+    everyone_left_s: float = Field(60.0, alias="BOT_EVERYONE_LEFT_S", gt=0, le=7_200)
+    max_age_s: float = Field(14_400.0, alias="BOT_MAX_AGE_S", gt=0, le=43_200)
+    """These four hold where the order's automatic_leave says nothing else; what they mean stands there."""
+
+    def options_env(self) -> dict[str, str]:
+        """Spell what was set as the variables that it was read from."""
+        chosen = {name: field for name, field in BotOptions.model_fields.items() if name in self.model_fields_set}
+        return {field.alias or name: str(getattr(self, name)) for name, field in chosen.items()}

@@ -81,19 +81,17 @@ def _launch_terms(settings: BotsSettings) -> LaunchTerms:
     return LaunchTerms(
         signing_key=settings.token_signing_key.get_secret_value(),
         session_lifetime=timedelta(seconds=settings.max_session_s),
-        bot_env=_bot_env(settings),
+        bot_env=bot_env(settings),
         lease=timedelta(seconds=settings.launch_again_s),
     )
 
 
-def _bot_env(settings: BotsSettings) -> dict[str, str]:
+def bot_env(settings: BotsSettings) -> dict[str, str]:
+    """Return the variables that every bot gets, beside its order and its token."""
     env = {
+        **settings.options_env(),
         "BOT_MANAGER_URL": str(settings.bot_manager_url),
         "STREAM_URL": str(settings.stream_url),
         "LOG_LEVEL": settings.log_level,
     }
-    if settings.janus_page_url:
-        env["JANUS_PAGE_URL"] = str(settings.janus_page_url)
-    if settings.replay_dir:
-        env["VEXA_REPLAY_DIR"] = str(settings.replay_dir)
-    return env
+    return env | ({"VEXA_REPLAY_DIR": str(settings.replay_dir)} if settings.replay_dir else {})

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, SecretStr, WebsocketUrl, field_validator, model_validator
 
+from vexa_events.launch import BotOptions
 from vexa_functions.bots.platforms import REPLAY, RULES
 from vexa_functions.hosting.settings import Settings
 
@@ -21,8 +22,8 @@ class LauncherName(StrEnum):
     KUBERNETES = "kubernetes"
 
 
-class BotsSettings(Settings):
-    """What the bots function needs from its environment."""
+class BotsSettings(Settings, BotOptions):
+    """What the bots function needs from its environment, and what it hands on to its bots."""
 
     database_url: PostgresDsn = Field(alias="DATABASE_URL")
     redis_url: RedisDsn = Field(alias="REDIS_URL")
@@ -74,8 +75,6 @@ class BotsSettings(Settings):
     """Where bots stream to."""
     replay_dir: Path | None = Field(None, alias="VEXA_REPLAY_DIR")
     """Recorded meetings; the platform `replay` is offered where this is set."""
-    janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
-    """The page of the Janus video rooms that are named by their number alone."""
     max_session_s: float = Field(6 * 3600.0, alias="MAX_SESSION_S", gt=0.0, le=48 * 3600.0)
     """How long a bot's token lasts; heartbeats renew it from half of that on."""
     platforms: str = Field("", alias="BOT_PLATFORMS")
