@@ -11,8 +11,8 @@ from vexa_bot.credential import Credential
 from vexa_bot.retry import Backoff, persist
 from vexa_events.callbacks import Attribution, EpochOpened, Heartbeat, HeartbeatAnswer, OpenEpoch, StatusReport
 from vexa_events.errors import Conflict, Overloaded, Unavailable, VexaError
+from vexa_events.faults import faults
 from vexa_events.fields import Message
-from vexa_events.registry import faults
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from pydantic import AnyHttpUrl, Field, Json, SecretStr, ValidationError, Websoc
 
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.errors import InvalidMessage
+from vexa_events.faults import faults
 from vexa_events.launch import ORDER_VARIABLE, TOKEN_VARIABLE, BotOptions, BotOrder
-from vexa_events.registry import faults
 
 
 class BotSettings(BotOptions):

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
+from vexa_events.faults import faults
 from vexa_events.fields import Language, Message, Name, RowId, Text, Uid
 from vexa_events.identity import Task
-from vexa_events.registry import faults
 
 ORDER_VARIABLE = "VEXA_BOT_ORDER"
 TOKEN_VARIABLE = "VEXA_SESSION_TOKEN"  # noqa: S105 - a name, not a secret

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage
+from vexa_events.faults import faults
 from vexa_events.identity import BotStatus
 from vexa_events.lifecycle import BotStatusChanged, MeetingFinalized, StreamAttributed
 from vexa_events.transcript import TranscriptCommitted
@@ -17,9 +18,6 @@ M = TypeVar("M", bound=BaseModel)
 TRANSCRIPT_COMMITTED = "vexa.transcript.committed.v1"
 STREAM_ATTRIBUTED = "vexa.stream.attributed.v1"
 MEETING_FINALIZED = "vexa.meeting.finalized.v1"
-
-MAX_FAULTS = 20
-"""Faults that one message names."""
 
 
 def bot_type(status: BotStatus) -> str:
@@ -135,18 +133,6 @@ def read_data(event: Event, model: type[M]) -> M:
         return model.model_validate(event.data)
     except ValidationError as exc:
         raise InvalidMessage(f"{event.type} {event.id}: {faults(exc)}") from exc
-
-
-def faults(error: ValidationError) -> str:
-    """Describe the faults as `field: what is wrong`, without the offending input."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    named = [
-        f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in found
-    ]
-    if len(named) > MAX_FAULTS:
-        named[MAX_FAULTS:] = [f"and {len(named) - MAX_FAULTS} more"]
-    return "; ".join(named)
 
 
 def _wrap(type_: str, data: BaseModel, *, id: str, subject: str, partition: str, sequence: int, tenant: int) -> Event:  # noqa: A002 - the CloudEvents attribute

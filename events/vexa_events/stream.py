@@ -18,9 +18,9 @@ from pydantic import Field, ValidationError
 
 from vexa_events.callbacks import Gap
 from vexa_events.errors import InvalidMessage
+from vexa_events.faults import faults
 from vexa_events.fields import Epoch, Language, Message, Name, Seconds, SegmentUid, Text, Uid
 from vexa_events.identity import Task
-from vexa_events.registry import faults
 from vexa_events.transcript import Word
 
 SAMPLE_RATE_HZ = 16_000

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from vexa_events.errors import InvalidMessage
-from vexa_events.registry import faults
+from vexa_events.faults import faults
 from vexa_events.session_token import MIN_KEY_BYTES
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.errors import InvalidMessage
-from vexa_events.registry import faults
+from vexa_events.faults import faults
 from vexa_events.stream import SAMPLE_RATE_HZ
 
 MAX_MESSAGE_CHARS = 256 * 1024

@@ -21,7 +21,7 @@ from vexa_events.errors import (
     Unavailable,
     VexaError,
 )
-from vexa_events.registry import faults
+from vexa_events.faults import faults
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -46,7 +46,7 @@ async def read_body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"body is over the limit of {MAX_BODY_BYTES} bytes")
+            raise TooLarge(f"body: is over the limit of {MAX_BODY_BYTES} bytes")
     return bytes(body)
 
 
@@ -60,7 +60,7 @@ async def read_model(request: Request, model: type[M], *, empty: M | None = None
     except ValidationError as exc:
         raise InvalidMessage(faults(exc)) from exc
     except (ValueError, RecursionError) as exc:
-        raise InvalidMessage(f"body is not JSON: {exc}") from exc
+        raise InvalidMessage(f"body: {_unreadable(exc)}") from exc
 
 
 def answer(model: BaseModel, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -86,15 +86,27 @@ def _on_http_error(_: Request, exc: Exception) -> Response:
     return JSONResponse({"detail": exc.detail}, exc.status_code, headers=exc.headers)
 
 
+def _unreadable(exc: ValueError | RecursionError) -> str:
+    match exc:
+        case RecursionError():
+            return "is nested too deeply"
+        case UnicodeDecodeError():
+            return f"is not UTF-8: byte {exc.start} cannot be read"
+        case json.JSONDecodeError():
+            return f"is not JSON: {exc}"
+        case _:
+            return "holds a number with too many digits"
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object; two readers of a name that is given twice might see different values."""
     built = dict(pairs)
     if len(built) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidMessage(f"{twice[:100]!r}: is given twice")
+        raise InvalidMessage(f"{twice[:100]}: is given twice")
     return built
 
 
 def _refuse_constant(name: str) -> Any:
-    raise InvalidMessage(f"body is not JSON: {name}")
+    raise InvalidMessage(f"body: is not JSON: {name}")

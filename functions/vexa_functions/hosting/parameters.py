@@ -25,7 +25,7 @@ def row_id_in_path(request: Request, name: str = "id") -> int:
 
 def row_id_in_query(request: Request, name: str) -> int | None:
     """Read a row id from the query string, where it is given."""
-    text = request.query_params.get(name)
+    text = _given(request, name)
     if text is not None and not _is_number(text):
         raise InvalidMessage(f"{name}: must be a whole number")
     return None if text is None else int(text)
@@ -33,7 +33,8 @@ def row_id_in_query(request: Request, name: str) -> int | None:
 
 def number_in_query(request: Request, name: str, *, default: int, least: int = 0, most: int) -> int:
     """Read a bounded number from the query string."""
-    text = request.query_params.get(name, str(default))
+    given = _given(request, name)
+    text = str(default) if given is None else given
     if not _is_number(text) or not least <= int(text) <= most:
         raise InvalidMessage(f"{name}: must be a whole number from {least} to {most}")
     return int(text)
@@ -48,7 +49,7 @@ def text_in_path(request: Request, name: str, *, most: int = _MAX_TEXT) -> str:
 
 def text_in_query(request: Request, name: str, *, most: int = _MAX_TEXT) -> str | None:
     """Read a bounded text from the query string, where it is given."""
-    text = request.query_params.get(name)
+    text = _given(request, name)
     if text is not None:
         _check_text(name, text, most=most)
     return text
@@ -56,7 +57,7 @@ def text_in_query(request: Request, name: str, *, most: int = _MAX_TEXT) -> str 
 
 def choice_in_query(request: Request, name: str, choices: Collection[str]) -> str | None:
     """Read one of a closed set from the query string, where it is given."""
-    text = request.query_params.get(name)
+    text = _given(request, name)
     if text is not None and text not in choices:
         raise InvalidMessage(f"{name}: must be one of {', '.join(sorted(choices))}")
     return text
@@ -64,7 +65,7 @@ def choice_in_query(request: Request, name: str, choices: Collection[str]) -> st
 
 def time_in_query(request: Request, name: str) -> datetime | None:
     """Read a moment from the query string, where it is given; a plus sign that was read as a space is one again."""
-    text = request.query_params.get(name)
+    text = _given(request, name)
     if text is None:
         return None
     try:
@@ -78,15 +79,24 @@ def time_in_query(request: Request, name: str) -> datetime | None:
     return moment.astimezone(UTC)
 
 
+def _given(request: Request, name: str) -> str | None:
+    """Return what the query string says of a name, once: of two values, two readers might take different ones."""
+    given = request.query_params.getlist(name)
+    if len(given) > 1:
+        raise InvalidMessage(f"{name}: is given twice")
+    return given[0] if given else None
+
+
 def _check_text(name: str, text: str, *, most: int) -> None:
     if not 1 <= len(text) <= most:
         raise InvalidMessage(f"{name}: must have 1 to {most} characters")
     if "\x00" in text or not _is_unicode(text):
-        raise InvalidMessage(f"{name}: must not contain NUL or half a character")
+        raise InvalidMessage(f"{name}: must not contain NUL, half a character, or bytes that are not UTF-8")
 
 
 def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    """Tell whether a text was spelled in UTF-8; what was not comes with U+FFFD in its place."""
+    return not any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in text)
 
 
 def _is_number(text: str) -> bool:

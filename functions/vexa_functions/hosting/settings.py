@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
-from vexa_events.registry import faults
+from vexa_events.faults import faults
 
 
 class Settings(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage
-from vexa_events.registry import faults
+from vexa_events.faults import faults
 from vexa_local.broker.cron import parse_schedule
 from vexa_local.broker.delivery import DeliveryPolicy
 from vexa_local.broker.durations import parse_duration_s

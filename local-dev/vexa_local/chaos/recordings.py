@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
-from vexa_events.registry import faults
+from vexa_events.faults import faults
 
 GAP_SHARE = 0.15
 """How much of a word's share of its line is pause, where only the line's times are known."""

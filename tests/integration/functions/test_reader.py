@@ -326,7 +326,7 @@ async def test_notes_are_merged_and_cleared(reader: httpx.AsyncClient, spoken: S
         (b'{"data": {"participants": [""]}}', "data.participants.0"),
         (b'{"data": {"languages": ["klingon!"]}}', "data.languages.0"),
         (b'{"data": {"notes": "' + b"x" * 16_385 + b'"}}', "data.notes"),
-        (b'{"data": {"name": "a", "name": "b"}}', "'name': is given twice"),
+        (b'{"data": {"name": "a", "name": "b"}}', "name: is given twice"),
         (b'{"data": {"name": NaN}}', "body"),
         (b'{"data": ' + b"[" * 100_000, "body"),
         (b'{"data": {"name": "\xff"}}', "body"),
