@@ -47,9 +47,21 @@ MEANING_BY_STATUS = {
 }
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "id": {"type": "integer", "minimum": 0},
-    "meeting_id": {"type": "integer", "minimum": 0},
+    "email": {"type": "string", "minLength": 3, "maxLength": 320},
 }
-"""Every other one is a string."""
+_NAME_IN_PATH = {"type": "string", "minLength": 1, "maxLength": 255}
+"""Every other one."""
+SCHEMA_BY_MEDIA: dict[str, dict[str, Any]] = {
+    "application/json": {"type": "object"},
+    "text/event-stream": {
+        "type": "object",
+        "description": "One event; its data is a message of the live feed as JSON.",
+        "required": ["id", "event", "data"],
+        "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    },
+}
+_TEXT = {"type": "string"}
+"""Every other form of an answer that no model describes."""
 _PATH_PARAMETER = re.compile(r"{([a-z_]+)(?::([a-z]+))?}")
 _REF = "#/components/schemas/{model}"
 _ERROR = {
@@ -142,7 +154,7 @@ def _describe(function: str, operation: Operation, models: _Models) -> dict[str,
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": PATH_PARAMETERS.get(name, {"type": "string"})}
+        {"name": name, "in": "path", "required": True, "schema": PATH_PARAMETERS.get(name, _NAME_IN_PATH)}
         for name, _ in _PATH_PARAMETER.findall(operation.path)
     ]
 
@@ -162,7 +174,7 @@ def _other_parameters(operation: Operation) -> list[dict[str, Any]]:
 
 def _responses(operation: Operation, models: _Models) -> Iterable[tuple[int, dict[str, Any]]]:
     for status, model in operation.answers.items():
-        content: dict[str, Any] = {media: {"schema": {"type": "string"}} for media in operation.media_types}
+        content = {media: {"schema": SCHEMA_BY_MEDIA.get(media, _TEXT)} for media in operation.media_types}
         if model is not None:
             content = {"application/json": {"schema": models[model, "serialization"]}, **content}
         described = {"description": MEANING_BY_STATUS[status]}

@@ -21,8 +21,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vexa_events.envelope import Event, parse_http
 from vexa_events.identity import UserId
@@ -212,8 +212,12 @@ async def start_gateway(postgres_url: str, valkey_url: str, serve: Serve) -> Asy
     async def start(**env: str) -> str:
         function = build_gateway(GatewaySettings.from_env(valid | env))
         started.append(function)
-        socket_route = WebSocketRoute("/ws", partial(live_feed, lambda: function))
-        return await serve(Starlette(routes=[socket_route, Mount("/", app=function.app)]))
+        sockets = Starlette(routes=[WebSocketRoute("/ws", partial(live_feed, lambda: function))])
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (sockets if scope["type"] == "websocket" else function.app)(scope, receive, send)
+
+        return await serve(app)
 
     yield start
     for function in started:
@@ -221,23 +225,28 @@ async def start_gateway(postgres_url: str, valkey_url: str, serve: Serve) -> Asy
 
 
 @pytest.fixture
-async def gateway_url(
-    start_gateway: StartGateway,
+async def functions_env(
     serve: Serve,
     admin: httpx.AsyncClient,
     bots: httpx.AsyncClient,
     collector: httpx.AsyncClient,
     dead_letters: httpx.AsyncClient,
     webhooks: httpx.AsyncClient,
-) -> str:
+) -> dict[str, str]:
+    """Where every function is, as a gateway is told."""
+    return {
+        "ADMIN_API_URL": await serve(_app(admin)),
+        "BOT_MANAGER_URL": await serve(_app(bots)),
+        "TRANSCRIPTION_COLLECTOR_URL": await serve(_app(collector)),
+        "DEAD_LETTERS_URL": await serve(_app(dead_letters)),
+        "WEBHOOKS_URL": await serve(_app(webhooks)),
+    }
+
+
+@pytest.fixture
+async def gateway_url(start_gateway: StartGateway, functions_env: dict[str, str]) -> str:
     """A gateway with every function behind it."""
-    return await start_gateway(
-        ADMIN_API_URL=await serve(_app(admin)),
-        BOT_MANAGER_URL=await serve(_app(bots)),
-        TRANSCRIPTION_COLLECTOR_URL=await serve(_app(collector)),
-        DEAD_LETTERS_URL=await serve(_app(dead_letters)),
-        WEBHOOKS_URL=await serve(_app(webhooks)),
-    )
+    return await start_gateway(**functions_env)
 
 
 @pytest.fixture
