@@ -1,5 +1,6 @@
 """Every function serves the same routes under the bare functions-framework command and in its shell."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 import vexa_functions
 from vexa_local.ports import free_port
@@ -52,6 +54,19 @@ def test_the_shell_serves_the_function_and_its_health(name: str, environment: di
 
     assert answer.json()["detail"]
     assert (health.status_code, health.text) == (200, "ok")
+
+
+def test_no_key_is_logged_when_a_watcher_comes(environment: dict[str, str], tmp_path: Path) -> None:
+    """A browser can give its key in the address of `/ws` alone, and servers like to log addresses."""
+    port, log = free_port(), tmp_path / "log"
+    with serving(uvicorn("gateway", port), environment, port=port, log=log) as url:
+        with connect(f"{url.replace('http', 'ws')}/ws?api_key=vxa_of-a-watcher", close_timeout=5) as socket:
+            refused = json.loads(socket.recv(timeout=60))
+        httpx.get(f"{url}/meetings", headers={"x-api-key": "vxa_of-a-reader"}, timeout=60)
+
+    assert refused == {"type": "error", "error": "unavailable"}
+    assert log.read_text()
+    assert "vxa_" not in log.read_text()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -99,9 +114,10 @@ def refused(url: str, name: str) -> httpx.Response:
 
 
 @contextmanager
-def serving(command: list[str], env: Mapping[str, str], *, port: int) -> Iterator[str]:
+def serving(command: list[str], env: Mapping[str, str], *, port: int, log: Path = Path(os.devnull)) -> Iterator[str]:
     """Run a server until the block ends, and see it end when told to."""
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_it_answers(process, url)

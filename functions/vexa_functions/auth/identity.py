@@ -79,5 +79,5 @@ def verify_identity(request: Request, *, key: str) -> Principal:
             options={"require": ["exp", "sub", "aud"]},
         )
         return Principal(user_id=UserId(int(payload["sub"])), scopes=frozenset(payload.get("scopes", ())))
-    except (jwt.InvalidTokenError, ValueError) as exc:
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as exc:
         raise Unauthenticated(f"signed identity refused: {type(exc).__name__}") from exc

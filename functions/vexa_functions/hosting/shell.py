@@ -22,6 +22,8 @@ from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.outermost import Outermost
 
 HEALTH = "/healthz"
+QUIET = ("httpx", "httpcore", "uvicorn.access", "uvicorn.error")
+"""Of these only warnings are logged: what they tell beside holds addresses, and with them keys (`/ws?api_key=…`)."""
 
 
 def shell(
@@ -31,7 +33,7 @@ def shell(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        configure_logging(function().log_level, quiet=("httpx", "httpcore", "uvicorn.access"))
+        configure_logging(function().log_level, quiet=QUIET)
         yield
         await function().aclose()
 

@@ -1,19 +1,28 @@
 """Every public route against every wrong caller; the rows come from the OpenAPI document, so no route escapes."""
 
+import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
+import jwt
 import pytest
+import websockets
 
-from vexa_events.identity import StreamKind, Task
+from vexa_events.identity import StreamKind, Task, UserId
+from vexa_events.session_token import SessionClaims, issue_session_token
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted
+from vexa_functions.auth.identity import AUDIENCE, HEADER, Principal, sign_identity
 from vexa_functions.gateway.table import read_document
 from vexa_functions.openapi import operations
 from vexa_functions.store.tables import Store
 
+ADMIN_KEY = "an administrator key for tests"
 SECRET = "the-secret-of-ann"
 """Stands in everything that belongs to the first tenant."""
 ROUTES = [
@@ -21,6 +30,7 @@ ROUTES = [
     for path, operations_by_method in read_document()["paths"].items()
     for method, operation in operations_by_method.items()
 ]
+ROUTES += [("HEAD", *rest) for method, *rest in ROUTES if method == "GET"]
 USER_ROUTES = [(method, path) for method, path, caller, _ in ROUTES if caller == "user"]
 SCOPED_ROUTES = [(method, path, scope) for method, path, caller, scope in ROUTES if caller == "user"]
 ADMIN_ROUTES = [(method, path) for method, path, caller, _ in ROUTES if caller == "administrator"]
@@ -42,6 +52,16 @@ async def secret_id(store: Store, make_key: Any) -> int:
         assert user is not None
         meeting = await tables.meetings.insert(
             user.id, platform="replay", native_meeting_id=SECRET, meeting_url=f"https://example.org/{SECRET}"
+        )
+        hook = f"https://example.org/{SECRET}"
+        await tables.webhooks.put(user.id, hook, secret=f"{SECRET}, which signs", keep_secret=False)
+        await tables.webhook_deliveries.add(
+            user.id,
+            fact_id=SECRET,
+            event_id=SECRET,
+            event_type="meeting.completed",
+            meeting_id=meeting.id,
+            body=json.dumps({"text": SECRET}),
         )
         await tables.sessions.insert(
             "session", meeting.id, bot_name=SECRET, language=None, task=Task.TRANSCRIBE, passcode=None
@@ -72,21 +92,37 @@ async def anybody(gateway_url: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+async def expired(make_key: Any) -> str:
+    """A key of the first tenant whose time is over."""
+    key: str = await make_key("ann@example.org", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    return key
+
+
+@pytest.fixture
+async def revoked(make_key: Any, store: Store) -> str:
+    """A key of the first tenant that was taken back."""
+    key: str = await make_key("ann@example.org")
+    async with store.transaction() as tables:
+        user = await tables.users.by_email("ann@example.org")
+        assert user is not None
+        await tables.tokens.revoke((await tables.tokens.of_user(user.id))[-1].id)
+    return key
+
+
 async def test_callers_without_a_valid_key_are_refused_everywhere(
-    anybody: httpx.AsyncClient, secret_id: int, make_key: Any, store: Store
+    anybody: httpx.AsyncClient, secret_id: int, expired: str, revoked: str
 ) -> None:
     """None, unknown, expired, revoked, and the administrator's key in the wrong place: 401 or 403, and no data."""
-    expired = await make_key("ann@example.org", expires_at=datetime.now(UTC) - timedelta(seconds=1))
-    revoked = await make_key("ann@example.org")
-    async with store.transaction() as tables:
-        newest = (await tables.tokens.of_user(1))[-1]
-        await tables.tokens.revoke(newest.id)
     wrong: dict[str, tuple[dict[str, str], int]] = {
         "none": ({}, 401),
+        "empty": ({"x-api-key": ""}, 401),
         "unknown": ({"x-api-key": "vxa_nobody"}, 403),
         "expired": ({"x-api-key": expired}, 403),
         "revoked": ({"x-api-key": revoked}, 403),
-        "administrator": ({"x-admin-api-key": "an administrator key for tests"}, 401),
+        "cut short": ({"x-api-key": revoked[:12]}, 403),
+        "administrator": ({"x-admin-api-key": ADMIN_KEY}, 401),
+        "administrator as a user": ({"x-api-key": ADMIN_KEY}, 403),
     }
 
     refusals = {
@@ -160,26 +196,101 @@ async def test_a_key_without_the_scope_is_refused(anybody: httpx.AsyncClient, se
                 check_refusal(answer)
 
 
+async def test_the_socket_opens_to_nobody_else(
+    gateway_url: str, secret_id: int, make_key: Any, expired: str, revoked: str
+) -> None:
+    """The live feed is no route of the document: the same callers, by header and in the address."""
+    wrong = {
+        "": "missing_api_key",
+        "vxa_nobody": "invalid_api_key",
+        expired: "invalid_api_key",
+        revoked: "invalid_api_key",
+        ADMIN_KEY: "invalid_api_key",
+        await make_key("ann@example.org", "bots"): "invalid_api_key",
+    }
+    told = {
+        (key, at): await hear_all(gateway_url, at, headers)
+        for key in wrong
+        for at, headers in (("/ws", {"x-api-key": key}), (f"/ws?api_key={quote(key)}", {}))
+    }
+    stranger = await hear_all(gateway_url, "/ws", {"x-api-key": await make_key("bob@example.org")})
+
+    for (key, at), heard in told.items():
+        assert heard == ([{"type": "error", "error": wrong[key]}], 4401), at
+    assert stranger[0][0] == {"type": "subscribed", "meetings": []}
+    assert stranger[0][1]["error"] == "meeting_not_found"
+
+
 async def test_functions_refuse_what_did_not_come_through_the_gateway(
     bots: httpx.AsyncClient,
     collector: httpx.AsyncClient,
     webhooks: httpx.AsyncClient,
     secret_id: int,
     make_key: Any,
+    signing_key: str,
 ) -> None:
     """A key is nothing to a function: only the gateway's signature is."""
     functions = {"bots": bots, "collector": collector, "webhooks": webhooks}
     key = await make_key("ann@example.org")
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    signed = {"sub": "1", "scopes": ["user"], "aud": AUDIENCE, "exp": now + minute}
+    bot = SessionClaims(sub="session", meeting=secret_id, user=1)
+    identities = {
+        "missing": {},
+        "no signature": {HEADER: "forged"},
+        "deep": {HEADER: f"{b64encode(b'[' * 30_000).decode()}.e30.e30"},
+        "another name of the header": {"x-vexa-user": "1"},
+        "another key": {HEADER: jwt.encode(signed, "k" * 32, algorithm="HS256")},
+        "no algorithm": {HEADER: jwt.encode(signed, None, algorithm="none")},
+        "another audience": {HEADER: jwt.encode({**signed, "aud": "others"}, signing_key)},
+        "expired": {HEADER: jwt.encode({**signed, "exp": now - minute}, signing_key)},
+        "without end": {HEADER: jwt.encode({**signed, "exp": None}, signing_key)},
+        "a bot's token": {HEADER: issue_session_token(bot, key=signing_key, now=now, lifetime=minute)},
+    }
     table = [(name, each) for name, each in operations() if each.caller == "user" and name != "gateway"]
 
     assert {name for name, _ in table} == set(functions)
     for name, operation in table:
-        for identity in ({}, {"x-vexa-identity": "forged"}, {"x-vexa-user": "1"}):
+        for what, identity in identities.items():
             headers = {"x-api-key": key, **identity}
-            path = operation.path.replace(":path}", "}")
-            answer = await ask(functions[name], operation.method, path, secret_id, headers)
-            assert answer.status_code == 401, (operation.method, path, answer.text)
+            answer = await ask(functions[name], operation.method, operation.path, secret_id, headers)
+            assert answer.status_code == 401, (operation.method, operation.path, what, answer.text)
             check_refusal(answer)
+
+
+async def test_the_administrators_functions_check_the_key_themselves(
+    admin: httpx.AsyncClient, dead_letters: httpx.AsyncClient, secret_id: int, signing_key: str
+) -> None:
+    """Whoever reaches them past the gateway is refused without it, a signed identity or not."""
+    functions = {"admin": admin, "dead_letters": dead_letters}
+    identity = sign_identity(Principal(user_id=UserId(1), scopes=frozenset({"user"})), key=signing_key)
+    table = [(name, each) for name, each in operations() if each.caller == "administrator"]
+
+    assert {name for name, _ in table} == set(functions)
+    for client in functions.values():
+        del client.headers["x-admin-api-key"]
+    for name, operation in table:
+        path = operation.path.replace(":path}", "}")
+        for headers, status in (({}, 401), ({HEADER: identity}, 401), ({"x-admin-api-key": ADMIN_KEY[:-1]}, 403)):
+            answer = await ask(functions[name], operation.method, path, secret_id, headers)
+            assert answer.status_code == status, (operation.method, path, headers, answer.text)
+            check_refusal(answer)
+
+
+async def hear_all(url: str, at: str, headers: dict[str, str]) -> tuple[list[Any], int | None]:
+    """Ask for the first tenant's meeting; return what is told until the end, or both answers, and the close code."""
+    heard: list[Any] = []
+    order = {"action": "subscribe", "meetings": [{"platform": "replay", "native_id": SECRET}]}
+    async with websockets.connect(url.replace("http", "ws") + at, additional_headers=headers) as socket:
+        with suppress(websockets.ConnectionClosed):
+            await socket.send(json.dumps(order))
+        try:
+            async with asyncio.timeout(20):
+                while len(heard) < 2:
+                    heard.append(json.loads(await socket.recv()))
+        except websockets.ConnectionClosed as closed:
+            return heard, closed.rcvd.code if closed.rcvd else None
+    return heard, None
 
 
 async def ask(
@@ -194,7 +305,10 @@ async def ask(
 
 
 def check_refusal(answer: httpx.Response, *, named: bool = False) -> None:
-    """A refusal is an object with a detail; it repeats at most the name that was asked for."""
+    """A refusal is an object with a detail; it repeats at most the name that was asked for. HEAD has no body."""
+    if answer.request.method == "HEAD":
+        assert answer.content == b""
+        return
     assert set(json.loads(answer.text)) == {"detail"}
     if not named:
         assert SECRET not in answer.text
