@@ -1,6 +1,7 @@
 """Field types shared by the contracts: bounded, finite, storable in Postgres."""
 
 import math
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -8,14 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 CLOCK_STEP_S = 0.001
 """Positions on a session clock are whole milliseconds (16 samples at 16 kHz)."""
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _UID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$"
 
 
 def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain a NUL character")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("must not contain half a character (a lone surrogate)")
+    if found := _UNSTORABLE.search(text):
+        what = "a NUL character" if found[0] == "\x00" else "half a character (a lone surrogate)"
+        raise ValueError(f"must not contain {what}")
     return text
 
 

@@ -1,9 +1,10 @@
-"""The functions' side of Valkey: the live feed, and the marks that acknowledge streams."""
+"""The functions' side of Valkey: the live feed, and the marks that say how far streams are stored and shown."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio as redis
@@ -25,16 +26,44 @@ READ_COUNT = 100
 READ_BLOCK_MS = 1_000
 """Less than TIMEOUT_S, or every quiet second would look like a broken connection."""
 
-RAISE_MARK = """
-local old = redis.call('GET', KEYS[1])
-if old then
-    local mark = cjson.decode(old)
-    local epoch, until_s = tonumber(ARGV[1]), tonumber(ARGV[2])
-    if mark.epoch > epoch or (mark.epoch == epoch and mark.until_s >= until_s) then return 0 end
+RAISE = """
+for i = 1, #KEYS / 2 do
+    local stored, shown, at = KEYS[2 * i - 1], KEYS[2 * i], 6 * (i - 1)
+    local epoch, until_s = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+    local old = redis.call('GET', stored)
+    local mark = old and cjson.decode(old)
+    if not mark or mark.epoch < epoch or (mark.epoch == epoch and mark.until_s < until_s) then
+        redis.call('SET', stored, ARGV[at + 4], 'EX', ARGV[1])
+    end
+    if ARGV[at + 5] ~= '' then
+        local known = tonumber(redis.call('GET', shown) or ARGV[at + 7])
+        if known + 0.0005 >= tonumber(ARGV[at + 5]) and known < tonumber(ARGV[at + 6]) then
+            redis.call('SET', shown, ARGV[at + 6], 'EX', ARGV[1])
+        end
+    end
 end
-redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
-return 1
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Which part of a stream's stored text its watchers are sent, in seconds of the session clock."""
+
+    from_s: float
+    until_s: float
+    start_s: float
+    """Of the stream: nothing from here on counts as shown before something is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What there is to tell of one stream: to those who watch, to its worker, and to the sweep."""
+
+    stream_uid: str
+    mark: StoredMark
+    messages: Sequence[LiveMessage] = ()
+    shown: Shown | None = None
+    """None where the messages leave out something that is stored."""
 
 
 class LiveFeed:
@@ -49,19 +78,25 @@ class LiveFeed:
             _append(pipe, message)
             await pipe.execute()
 
-    async def show_and_acknowledge(self, messages: Sequence[LiveMessage], stream_uid: str, mark: StoredMark) -> None:
-        """Append to the meeting's feed and then raise the stream's mark, in one journey."""
+    async def tell(self, news: Sequence[News]) -> None:
+        """Append to the meetings' feeds and then raise the streams' marks, in one journey; marks never fall."""
         async with _answering(), self._client.pipeline(transaction=False) as pipe:
-            for message in messages:
+            for message in (message for one in news for message in one.messages):
                 _append(pipe, message)
-            _raise(pipe, stream_uid, mark)
+            _raise(pipe, news)
             await pipe.execute()
 
     async def acknowledge(self, stream_uid: str, mark: StoredMark) -> None:
         """Raise a stream's mark; a lower one than it holds changes nothing."""
-        async with _answering(), self._client.pipeline(transaction=False) as pipe:
-            _raise(pipe, stream_uid, mark)
-            await pipe.execute()
+        await self.tell([News(stream_uid=stream_uid, mark=mark)])
+
+    async def shown_until(self, stream_uids: Sequence[str]) -> list[float | None]:
+        """Tell how far each stream's stored text was shown without a gap; None where nothing is known of it."""
+        if not stream_uids:
+            return []
+        async with _answering():
+            found: Any = await self._client.mget([_shown_key(uid) for uid in stream_uids])
+        return [None if until_s is None else float(until_s) for until_s in found]
 
     async def forget(self, meeting_id: int) -> None:
         """Drop a meeting's feed."""
@@ -151,9 +186,20 @@ def _append(pipe: Pipeline, message: LiveMessage) -> None:
     pipe.expire(key, LIFETIME_S)
 
 
-def _raise(pipe: Pipeline, stream_uid: str, mark: StoredMark) -> None:
-    told = (mark.epoch, mark.until_s, mark.model_dump_json(), MARK_LIFETIME_S)
-    pipe.eval(RAISE_MARK, 1, stored_key(stream_uid), *told)
+def _raise(pipe: Pipeline, news: Sequence[News]) -> None:
+    keys = [key for one in news for key in (stored_key(one.stream_uid), _shown_key(one.stream_uid))]
+    told = [fact for one in news for fact in _facts(one)]
+    pipe.eval(RAISE, len(keys), *keys, MARK_LIFETIME_S, *told)
+
+
+def _facts(news: News) -> Sequence[EncodableT]:
+    mark, shown = news.mark, news.shown
+    extent = ("", "", "") if shown is None else (shown.from_s, shown.until_s, shown.start_s)
+    return (mark.epoch, mark.until_s, mark.model_dump_json(), *extent)
+
+
+def _shown_key(stream_uid: str) -> str:
+    return f"shown:{stream_uid}"
 
 
 def _message(fields: Mapping[str, str]) -> LiveMessage | None:

@@ -1,7 +1,7 @@
 """What the collector works with, opened on first use."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -34,14 +34,14 @@ async def open_deps(settings: CollectorSettings) -> AsyncIterator[CollectorDeps]
         open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
         open_valkey(str(settings.redis_url)) as valkey,
         httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+        aclosing(Ingest(store, LiveFeed(valkey))) as ingest,
     ):
-        live = LiveFeed(valkey)
         publisher = SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file)
         relay = Relay(store, publisher, source=CONTRACTS[MEETING_FINALIZED].source)
         yield CollectorDeps(
             store=store,
-            ingest=Ingest(store, live),
+            ingest=ingest,
             finalizer=Finalizer(store, relay, timeout_s=settings.finalize_timeout_s),
-            live=live,
+            live=LiveFeed(valkey),
             signing_key=settings.token_signing_key.get_secret_value(),
         )

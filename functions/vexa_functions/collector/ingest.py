@@ -11,22 +11,20 @@ epoch has begun since.
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.fields import same_instant
-from vexa_events.identity import segment_id
 from vexa_events.lifecycle import StreamAttributed
-from vexa_events.live import LiveKind, LiveMessage, LiveSegment, StoredMark
+from vexa_events.live import LiveMessage, StoredMark
 from vexa_events.transcript import TranscriptCommitted
-from vexa_functions.live_feed import LiveFeed
+from vexa_functions.collector.express import Express
+from vexa_functions.collector.showing import of_stored
+from vexa_functions.live_feed import LiveFeed, News, Shown
 from vexa_functions.store.streams import Stream, StreamOwner
 from vexa_functions.store.tables import Store, Tables
 from vexa_functions.store.transcripts import StoredSegment
 
 logger = logging.getLogger(__name__)
-
-SHOWN_AT_ONCE = 200
 
 
 class Ingest:
@@ -35,18 +33,12 @@ class Ingest:
     def __init__(self, store: Store, live: LiveFeed) -> None:
         self._store = store
         self._live = live
+        self._express = Express(store, live)
 
     async def take_batch(self, batch: TranscriptCommitted) -> None:
         """Store a batch, hold it for its predecessor, or ignore it; acknowledge in every case."""
-        async with self._store.transaction() as tables:
-            stream = await tables.streams.lock(batch.stream_uid)
-            if stream is None:
-                raise InvalidMessage(f"stream {batch.stream_uid} was never opened")
-            owner = await _owner(tables, batch)
-            mark = _drop(stream, batch) if owner.is_erased else await _place(tables, stream, owner, batch)
-        async with self._store.reading() as tables:
-            stored = await tables.transcripts.of_batches(batch.stream_uid, batch.epoch, from_seq=batch.batch_seq)
-        await self._live.show_and_acknowledge(_messages(stored, batch), batch.stream_uid, mark)
+        if not await self._express.take(batch):
+            await self._take_alone(batch)
 
     async def take_attribution(self, attribution: StreamAttributed) -> None:
         """Repaint the stream's stored text in the live feed under its new speaker."""
@@ -56,37 +48,29 @@ class Ingest:
         for message in _messages(own, attribution):
             await self._live.publish(message)
 
+    async def aclose(self) -> None:
+        """Wait for what is under way."""
+        await self._express.aclose()
 
-def live_segment(segment: StoredSegment) -> LiveSegment:
-    """Spell a stored segment for the live feed."""
-    return LiveSegment(
-        segment_id=segment_id(segment.stream_uid, segment.epoch, segment.seq),
-        stream_uid=segment.stream_uid,
-        start_s=segment.start_s,
-        end_s=segment.end_s,
-        text=segment.text,
-        language=segment.language,
-        speaker=segment.speaker,
-        revision=segment.revision,
-        completed=True,
-    )
+    async def _take_alone(self, batch: TranscriptCommitted) -> None:
+        async with self._store.transaction() as tables:
+            stream = await tables.streams.lock(batch.stream_uid)
+            if stream is None:
+                raise InvalidMessage(f"stream {batch.stream_uid} was never opened")
+            owner = await _owner(tables, batch)
+            mark = _drop(stream, batch) if owner.is_erased else await _place(tables, stream, owner, batch)
+        async with self._store.reading() as tables:
+            stored = await tables.transcripts.of_batches(batch.stream_uid, batch.epoch, from_seq=batch.batch_seq)
+        is_whole = batch.epoch == mark.epoch  # otherwise a newer epoch has stored more than is shown here
+        shown = Shown(from_s=batch.from_s, until_s=mark.until_s, start_s=stream.start_s) if is_whole else None
+        news = News(stream_uid=batch.stream_uid, mark=mark, messages=_messages(stored, batch), shown=shown)
+        await self._live.tell([news])
 
 
 def _messages(
     segments: Sequence[StoredSegment], cause: TranscriptCommitted | StreamAttributed
 ) -> Sequence[LiveMessage]:
-    """Put stored text of one stream into words for the readers; seeing it twice changes nothing for them."""
-    return [
-        LiveMessage(
-            kind=LiveKind.FINALIZED,
-            meeting_id=cause.meeting_id,
-            session_uid=cause.session_uid,
-            stream_uid=cause.stream_uid,
-            at=datetime.now(UTC),
-            segments=tuple(map(live_segment, segments[first : first + SHOWN_AT_ONCE])),
-        )
-        for first in range(0, len(segments), SHOWN_AT_ONCE)
-    ]
+    return of_stored(segments, meeting_id=cause.meeting_id, session_uid=cause.session_uid, stream_uid=cause.stream_uid)
 
 
 def _drop(stream: Stream, batch: TranscriptCommitted) -> StoredMark:

@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 MAX_BODY_BYTES = 1024 * 1024
 RETRY_AFTER_S = 2
 
-STATUS_BY_ERROR: Mapping[type[VexaError], int] = {
+STATUS_BY_ERROR: Mapping[type, int] = {
     InvalidMessage: 422,
     TooLarge: 413,
     Unauthenticated: 401,
@@ -68,22 +68,25 @@ def answer(model: BaseModel, status: int = 200, *, headers: Mapping[str, str] | 
     return Response(model.model_dump_json(), status, headers=headers, media_type="application/json")
 
 
-def answer_errors() -> dict[Any, ExceptionHandler]:
-    """Return the exception handlers of a Starlette app."""
-    return {VexaError: _on_vexa_error, HTTPException: _on_http_error}
-
-
-def _on_vexa_error(_: Request, exc: Exception) -> Response:
-    status = next(STATUS_BY_ERROR[kind] for kind in type(exc).__mro__ if kind in STATUS_BY_ERROR)
+def error_answer(exc: Exception) -> Response:
+    """Answer what was raised on purpose; anything else as a defect."""
+    if isinstance(exc, HTTPException):
+        return JSONResponse({"detail": exc.detail}, exc.status_code, headers=exc.headers)
+    status = next((STATUS_BY_ERROR[kind] for kind in type(exc).__mro__ if kind in STATUS_BY_ERROR), None)
+    if status is None:
+        return JSONResponse({"detail": "Internal error"}, 500)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
     detail = str(exc).encode("utf-8", "backslashreplace").decode()
     return JSONResponse({"detail": detail}, status, headers=headers)
 
 
-def _on_http_error(_: Request, exc: Exception) -> Response:
-    if not isinstance(exc, HTTPException):
-        return JSONResponse({"detail": "Internal error"}, 500)
-    return JSONResponse({"detail": exc.detail}, exc.status_code, headers=exc.headers)
+def answer_errors() -> dict[Any, ExceptionHandler]:
+    """Return the exception handlers of a Starlette app."""
+    return {VexaError: _on_error, HTTPException: _on_error}
+
+
+def _on_error(_: Request, exc: Exception) -> Response:
+    return error_answer(exc)
 
 
 def _unreadable(exc: ValueError | RecursionError) -> str:

@@ -1,7 +1,13 @@
 """Committed batches: stored once, in order, and those that wait for a predecessor."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.store.database import Connection
+from vexa_functions.store.streams import Speaker
 
 STORE = """
 WITH batch AS (
@@ -24,6 +30,18 @@ ON CONFLICT (stream_uid, epoch, batch_seq) DO NOTHING
 RELEASE = """
 DELETE FROM pending_batches WHERE stream_uid = $1 AND epoch = $2 AND batch_seq = $3 RETURNING batch
 """
+STORE_NEXT = """
+SELECT next_stream_uid, next_start_s, best_speaker, best_revision FROM store_next_batches($1::text::jsonb)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What a stream's readers need to know beside the batch that was stored."""
+
+    speaker: Speaker
+    start_s: float
+    """Of the stream."""
 
 
 class Batches:
@@ -44,6 +62,26 @@ class Batches:
             [span.model_dump(mode="json") for span in batch.spans],
             [segment.model_dump(mode="json") for segment in batch.segments],
         )
+
+    async def store_next(self, batches: Sequence[TranscriptCommitted]) -> Mapping[str, Stored]:
+        """
+        Store, in one transaction of its own, each batch that is the next of a live epoch, and tell which by stream.
+
+        They are of different streams. The others are left as they are: those that come early, late or
+        twice, those of a stream that somebody holds or behind which batches wait, those that do not fit
+        their stream, and all of them where one breaks a constraint.
+        """
+        wanted = f"[{','.join(batch.model_dump_json() for batch in batches)}]"
+        try:
+            rows = await self._connection.fetch(STORE_NEXT, wanted)
+        except asyncpg.IntegrityConstraintViolationError:
+            return {}
+        return {
+            row["next_stream_uid"]: Stored(
+                speaker=Speaker(name=row["best_speaker"], revision=row["best_revision"]), start_s=row["next_start_s"]
+            )
+            for row in rows
+        }
 
     async def hold(self, batch: TranscriptCommitted) -> None:
         """Keep a batch unread until its predecessor is stored."""

@@ -1,0 +1,64 @@
+"""What the Broker sends the collector: one event a request."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vexa_events.envelope import Event, parse_http
+from vexa_events.errors import InvalidMessage
+from vexa_events.identity import BotStatus
+from vexa_events.lifecycle import StreamAttributed
+from vexa_events.registry import STREAM_ATTRIBUTED, TRANSCRIPT_COMMITTED, bot_type, read_data
+from vexa_events.transcript import TranscriptCommitted
+from vexa_functions.collector.deps import CollectorDeps
+from vexa_functions.hosting.door import read_body
+from vexa_functions.hosting.operations import Caller, Operation
+
+PATH = "/events"
+NO_CONTENT = 204
+
+
+async def take_event(request: Request) -> Response:
+    """
+    Handle one event; 204 with an empty body is what a Broker takes as success.
+
+    Effects raise InvalidMessage (dead letter) or Unavailable (retry) only: the
+    statuses of NotFound and Conflict would be retried, which heals neither.
+    """
+    event = parse_http(request.headers, await read_body(request))
+    effect = EFFECT_BY_TYPE.get(event.type)
+    if effect is None:
+        raise InvalidMessage(f"the collector does not take {event.type}")
+    await effect(await request.app.state.deps.get(), event)
+    return Response(status_code=NO_CONTENT)
+
+
+async def _store_batch(deps: CollectorDeps, event: Event) -> None:
+    await deps.ingest.take_batch(read_data(event, TranscriptCommitted))
+
+
+async def _repaint(deps: CollectorDeps, event: Event) -> None:
+    await deps.ingest.take_attribution(read_data(event, StreamAttributed))
+
+
+async def _finalize(deps: CollectorDeps, _: Event) -> None:
+    await deps.finalizer.sweep()
+
+
+EFFECT_BY_TYPE: Mapping[str, Callable[[CollectorDeps, Event], Awaitable[None]]] = {
+    TRANSCRIPT_COMMITTED: _store_batch,
+    STREAM_ATTRIBUTED: _repaint,
+    bot_type(BotStatus.COMPLETED): _finalize,
+    bot_type(BotStatus.FAILED): _finalize,
+}
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path=PATH,
+        handler=take_event,
+        summary="Take an event",
+        caller=Caller.BROKER,
+        answers={204: None},
+    ),
+)
