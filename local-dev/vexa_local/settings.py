@@ -25,6 +25,8 @@ class LocalSettings(Settings):
     whisper_device: Literal["auto", "cpu", "cuda"] = Field("auto", alias="WHISPER_DEVICE")
     whisper_compute_type: str = Field("auto", alias="WHISPER_COMPUTE_TYPE")
     pool_slots: int = Field(8, alias="POOL_SLOTS", ge=1, le=1_000)
+    bot_deployment: str | None = Field(None, alias="BOT_DEPLOYMENT")
+    """What bots that are containers or Jobs are labelled with; without it each stack has a label of its own."""
     replay_dir: Path | None = Field(None, alias="VEXA_REPLAY_DIR")
     """Recorded meetings; without it those that come with the checkout are offered."""
 

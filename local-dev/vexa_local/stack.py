@@ -11,13 +11,14 @@ from pathlib import Path
 import httpx
 from pydantic import PostgresDsn, RedisDsn
 
+from vexa_functions.bots.settings import BotsSettings
 from vexa_local.errors import StartFailed
 from vexa_local.packages import envoy_program, model_directory
 from vexa_local.parts import PartSpec
 from vexa_local.ports import LOOPBACK, Ports
 from vexa_local.postgres import PostgresServer
 from vexa_local.servers import Server
-from vexa_local.settings import LocalSettings
+from vexa_local.settings import LocalSettings, inherited_environment
 from vexa_local.state import CHECKOUT, Secrets, State
 from vexa_local.supervisor import Stage
 from vexa_local.valkey import ValkeyServer
@@ -87,6 +88,10 @@ class Stack:
     def replay_dir(self) -> Path:
         """Where the recorded meetings lie."""
         return (self.settings.replay_dir or CHECKOUT / "local-dev" / "meetings").resolve()
+
+    def bots_settings(self, **other: str) -> BotsSettings:
+        """Return what the bots function reads, `other` above all; raise InvalidMessage naming what is wrong."""
+        return BotsSettings.from_env({**inherited_environment(), **self._function_environment("bots"), **other})
 
     def stages(self) -> list[Stage]:
         """List what starts side by side, and what waits for what."""
@@ -216,6 +221,7 @@ class Stack:
                 "BOT_MANAGER_URL": addresses.bots,
                 "STREAM_URL": addresses.stream,
                 "BOT_RUN_DIR": str(self.state.bots_dir),
+                "BOT_DEPLOYMENT": self.settings.bot_deployment or self.state.name,
                 "VEXA_REPLAY_DIR": str(self.replay_dir),
             },
         }

@@ -1,6 +1,7 @@
 """The files that one local stack keeps, all below one folder that only its owner may read."""
 
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,16 @@ class State:
         """Choose the folder: `.vexa` for the documented ports, one beside it for any other."""
         base = CHECKOUT / ".vexa"
         return cls(base / f"offset-{offset}" if offset else base)
+
+    @property
+    def name(self) -> str:
+        """Return a name that no other stack of this machine has."""
+        return f"vexa-local-{hashlib.sha256(bytes(self.folder)).hexdigest()[:12]}"
+
+    @property
+    def runtime_file(self) -> Path:
+        """Where it stands what runs the bots, as long as there may be some."""
+        return self.folder / "bot-runtime"
 
     @property
     def postgres_dir(self) -> Path:

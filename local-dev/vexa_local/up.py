@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vexa_local.account import ensure_api_key
 from vexa_local.bot_processes import kill_bots, stop_bots
 from vexa_local.elsewhere import require_answers, require_foreign
+from vexa_local.launched_bots import LaunchedBots, counted, greet_leftovers
 from vexa_local.parts import Output
 from vexa_local.settings import inherited_environment
 from vexa_local.stack import Stack
@@ -24,6 +25,7 @@ class Interrupts:
     stack: Stack
     task: "asyncio.Task[object]"
     supervisor: Supervisor
+    bots: LaunchedBots
     count: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def note(self) -> None:
@@ -32,6 +34,7 @@ class Interrupts:
             self.task.cancel()
         else:
             kill_bots(self.stack.state.bots_dir)
+            self.bots.hurry()
             self.supervisor.kill()
 
 
@@ -44,14 +47,16 @@ async def running_stack(stack: Stack, output: Output) -> AsyncIterator[dict[str,
     """
     require_foreign(stack)
     supervisor = Supervisor(inherited_environment(), output, records=stack.state.processes_file)
+    bots = LaunchedBots(stack.bots_settings(), output)
     with stack.state.locked():
-        _listen_for_signals(stack, supervisor)
+        _listen_for_signals(stack, supervisor, bots)
         try:
             await require_answers(stack)
+            await greet_leftovers(stack, bots, output)
             await supervisor.start(stack.stages())
             yield await _publish_environment(stack)
         finally:
-            await _take_down(stack, supervisor, output)
+            await _take_down(stack, supervisor, bots, output)
 
 
 async def run_up(stack: Stack, output: Output) -> None:
@@ -62,21 +67,22 @@ async def run_up(stack: Stack, output: Output) -> None:
         await asyncio.Event().wait()
 
 
-async def _take_down(stack: Stack, supervisor: Supervisor, output: Output) -> None:
+async def _take_down(stack: Stack, supervisor: Supervisor, bots: LaunchedBots, output: Output) -> None:
     """Shut the door, then stop bots while there is still somebody to whom they can report, then the rest."""
     await supervisor.stop_part("gateway")
-    stopped = await stop_bots(stack.state.bots_dir)
+    stopped = await stop_bots(stack.state.bots_dir) + await bots.stop()
     await supervisor.stop()
-    stopped += await stop_bots(stack.state.bots_dir)
+    stopped += await stop_bots(stack.state.bots_dir) + await bots.stop()
+    stack.state.runtime_file.unlink(missing_ok=True)
     if stopped:
-        output.note(f"{stopped} {'bot' if stopped == 1 else 'bots'} stopped")
+        output.note(f"{counted(stopped)} stopped")
 
 
-def _listen_for_signals(stack: Stack, supervisor: Supervisor) -> None:
+def _listen_for_signals(stack: Stack, supervisor: Supervisor, bots: LaunchedBots) -> None:
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("a stack runs inside a task")
-    interrupts = Interrupts(stack, task, supervisor)
+    interrupts = Interrupts(stack, task, supervisor, bots)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, interrupts.note)
 

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Harbour:
     bots: httpx.Client
     engine: docker.DockerClient
     label: str
+    leave: Callable[[], None]
+    """Ends the stack as Ctrl-C does."""
 
     def containers(self, session_uid: str = "") -> list[Container]:
         wanted = [self.label, *([f"vexa.session={session_uid}"] if session_uid else [])]
@@ -95,10 +98,12 @@ def harbour(
         httpx.Client(base_url=stack.env["VEXA_API_URL"], headers=headers, timeout=30) as api,
         httpx.Client(base_url=f"http://127.0.0.1:{8058 + offset}", timeout=30) as bots,
     ):
-        yield (sailing := Harbour(api=api, bots=bots, engine=engine, label=f"vexa.deployment={deployment}"))
+        label, leave = f"vexa.deployment={deployment}", partial(stack_control.stop_stack, stack)
+        yield (sailing := Harbour(api=api, bots=bots, engine=engine, label=label, leave=leave))
+        if stack.process.poll() is None:
+            leave()
         for container in sailing.containers():
             container.remove(force=True)
-    stack_control.stop_stack(stack)
     shutil.rmtree(folder)
     shutil.rmtree(stack_control.state_dir(offset))
 
@@ -184,6 +189,18 @@ asyncio.run(main())
 
     assert said.decode().split() == ["hello", "10001"]
     assert harbour.engine.images.get(image).attrs["Size"] < MAX_IMAGE_MB * 1_000_000
+
+
+def test_no_container_outlives_the_stack(harbour: Harbour) -> None:
+    """Whoever ends `up` in mid-meeting leaves nothing behind on the engine; the last test here."""
+    harbour.send_bot("standup")
+    (container,) = harbour.containers()
+    harbour.wait("standup", lambda read: read["status"] == "active", timeout_s=60)
+
+    harbour.leave()
+
+    assert container.id not in {each.id for each in harbour.engine.containers.list(all=True)}
+    assert harbour.containers() == []
 
 
 def _lay_out(meetings: Path, folder: Path) -> None:
