@@ -17,11 +17,19 @@ from datetime import UTC, datetime
 
 import psutil
 import redis.asyncio as redis
-from tests.benchmarks.stage import Databases, Meeting, cpu_s, databases, function, open_meeting, percentile, say
+from tests.benchmarks.stage import (
+    Databases,
+    Meeting,
+    cpu_s,
+    databases,
+    function,
+    new_key,
+    open_meeting,
+    percentile,
+    say,
+)
 
 from vexa_events.live import FIELD, LiveKind, LiveMessage, LiveSegment, feed_key
-from vexa_functions.auth.api_keys import hash_api_key, key_prefix, new_api_key
-from vexa_functions.store.tables import open_store
 from vexa_local.ports import free_port
 
 PATH = "/transcripts/replay/bench/stream"
@@ -40,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     with databases(durable=False) as stores:
         meeting = asyncio.run(open_meeting(stores, streams=1))
-        key = asyncio.run(_new_key(stores, meeting))
+        key = asyncio.run(new_key(stores, meeting.user_id))
         port, nowhere = free_port(), "http://127.0.0.1:9"
         env = {
             **stores.environment,
@@ -152,20 +160,6 @@ async def _publish(stores: Databases, meeting: Meeting, count: int, every_s: flo
                 segments=(segment,),
             )
             await client.xadd(feed_key(meeting.meeting_id), {FIELD: message.model_dump_json(exclude_none=True)})
-
-
-async def _new_key(stores: Databases, meeting: Meeting) -> str:
-    key = new_api_key()
-    async with open_store(stores.postgres_url, max_connections=1) as store, store.transaction() as tables:
-        await tables.tokens.insert(
-            meeting.user_id,
-            name=None,
-            key_hash=hash_api_key(key),
-            key_prefix=key_prefix(key),
-            scopes=["user"],
-            expires_at=None,
-        )
-    return key
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import psutil
 
 from vexa_events.identity import StreamKind, Task
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted, Word
+from vexa_functions.auth.api_keys import hash_api_key, key_prefix, new_api_key
 from vexa_functions.store.migrate import migrate
 from vexa_functions.store.tables import open_store
 from vexa_local.ports import free_port
@@ -108,6 +109,16 @@ async def open_meeting(databases: Databases, *, streams: int) -> Meeting:
             await tables.streams.add(uid, "bench", kind=StreamKind.PARTICIPANT, start_s=0.0)
             await tables.streams.next_epoch(uid)
     return Meeting(meeting_id=meeting.id, user_id=user.id, session_uid="bench", stream_uids=uids)
+
+
+async def new_key(databases: Databases, user_id: int) -> str:
+    """Make a key of a user."""
+    key = new_api_key()
+    async with open_store(databases.postgres_url, max_connections=1) as store, store.transaction() as tables:
+        await tables.tokens.insert(
+            user_id, name=None, key_hash=hash_api_key(key), key_prefix=key_prefix(key), scopes=["user"], expires_at=None
+        )
+    return key
 
 
 @contextmanager

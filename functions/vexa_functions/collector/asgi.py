@@ -6,7 +6,6 @@ from starlette.types import Receive, Scope, Send
 
 from vexa_functions.collector import events
 from vexa_functions.collector.app import function
-from vexa_functions.hosting.outermost import Outermost
 from vexa_functions.hosting.shell import shell
 
 outer = shell("collector", function, source=Path(__file__).with_name("main.py"))
@@ -15,6 +14,6 @@ outer = shell("collector", function, source=Path(__file__).with_name("main.py"))
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve events past the layers of shell and framework, which cost more than what is behind them."""
     if scope["type"] == "http" and scope["path"] == events.PATH:
-        await Outermost(function().app)(scope, receive, send)
+        await function().app(scope, receive, send)
     else:
         await outer(scope, receive, send)

@@ -1,6 +1,10 @@
 """What the gateway itself answers."""
 
+from starlette.responses import JSONResponse, Response
+
 from vexa_functions.answers import Answer
+from vexa_functions.gateway.limits import RateLimited
+from vexa_functions.hosting.door import error_answer
 
 
 class HealthAnswer(Answer):
@@ -8,3 +12,10 @@ class HealthAnswer(Answer):
 
     status: str
     service: str
+
+
+def refusal(exc: Exception) -> Response:
+    """Answer what was raised on purpose."""
+    if isinstance(exc, RateLimited):
+        return JSONResponse({"detail": str(exc)}, 429, headers={"Retry-After": str(max(1, round(exc.retry_after_s)))})
+    return error_answer(exc)

@@ -2,25 +2,24 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ExceptionHandler
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from vexa_functions.auth.scopes import Scope
 from vexa_functions.gateway.access import KEY_HEADER
-from vexa_functions.gateway.answers import HealthAnswer
+from vexa_functions.gateway.answers import HealthAnswer, refusal
 from vexa_functions.gateway.dashboard_files import PAGE, dashboard_file, wants_page
 from vexa_functions.gateway.deps import GatewayDeps, open_deps
 from vexa_functions.gateway.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from vexa_functions.gateway.forwarding import Forwarder
-from vexa_functions.gateway.limits import RateLimited
 from vexa_functions.gateway.live.event_stream import MEDIA_TYPE, EventStream
 from vexa_functions.gateway.live.feed import Feed, position_of
 from vexa_functions.gateway.live.socket import serve_socket
@@ -31,8 +30,14 @@ from vexa_functions.hosting.door import answer, answer_errors
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
 from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
-from vexa_functions.hosting.outermost import Outermost
 from vexa_functions.hosting.parameters import text_in_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway(Function):
+    """The function, and what /ws needs beside its app."""
+
+    deps: Lazy[GatewayDeps]
 
 
 async def get_health(_: Request) -> Response:
@@ -74,12 +79,15 @@ async def get_stream(request: Request) -> Response:
     return EventStream(feed, live.access.visit(key or ""), live)
 
 
-async def live_feed(function: Callable[[], Function], socket: WebSocket) -> None:
+async def live_feed(function: Callable[[], Gateway], socket: WebSocket) -> None:
     """Serve /ws; functions-framework carries no WebSocket, so the outer shell routes it."""
-    deps: GatewayDeps = await function().app.state.deps.get()
+    deps = await function().deps.get()
     await serve_socket(socket, deps.live)
 
 
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+HEADERS = ["X-API-Key", "Content-Type", "Last-Event-ID"]
+"""What pages of other origins may use, where any are named."""
 OPERATIONS = (
     Operation(
         method="GET",
@@ -134,38 +142,28 @@ OPERATIONS = (
 )
 
 
-def build(settings: GatewaySettings) -> Function:
+def build(settings: GatewaySettings) -> Gateway:
     """Put the function together; nothing is opened yet."""
     deps = Lazy(lambda: open_deps(settings))
-    handlers: dict[type[Exception], ExceptionHandler] = {**answer_errors(), RateLimited: _on_rate_limited}
     routes = [*routes_of(OPERATIONS), Route("/dashboard/{name}", get_dashboard_file, methods=["GET"])]
-    app = Starlette(routes=routes, middleware=_middleware(settings), exception_handlers=handlers)
-    app.router.redirect_slashes = False
+    own = Starlette(routes=routes, exception_handlers=dict.fromkeys(answer_errors(), _on_error))
+    own.router.redirect_slashes = False
+    own.state.deps = deps
     signing_key = settings.token_signing_key.get_secret_value()
-    app.router.default = Forwarder(Table(read_document()), deps.get, signing_key=signing_key)
-    app.state.deps = deps
-    return Function(app=app, log_level=settings.log_level, aclose=deps.aclose)
+    app: ASGIApp = Forwarder(own, table=Table(read_document()), deps=deps.get, signing_key=signing_key)
+    if settings.origins:
+        app = CORSMiddleware(app, settings.origins, allow_methods=METHODS, allow_headers=HEADERS)
+    return Gateway(app=app, log_level=settings.log_level, aclose=deps.aclose, deps=deps)
 
 
 @cache
-def function() -> Function:
+def function() -> Gateway:
     """Return this process's one gateway."""
     return build(GatewaySettings.from_env(os.environ))
 
 
-def _middleware(settings: GatewaySettings) -> list[Middleware]:
-    if not settings.origins:
-        return [Middleware(Outermost)]
-    methods, headers = ["GET", "POST", "PUT", "PATCH", "DELETE"], ["X-API-Key", "Content-Type", "Last-Event-ID"]
-    return [
-        Middleware(Outermost),
-        Middleware(CORSMiddleware, allow_origins=settings.origins, allow_methods=methods, allow_headers=headers),
-    ]
-
-
-def _on_rate_limited(_: Request, exc: Exception) -> Response:
-    assert isinstance(exc, RateLimited)
-    return JSONResponse({"detail": str(exc)}, 429, headers={"Retry-After": str(max(1, round(exc.retry_after_s)))})
+def _on_error(_: Request, exc: Exception) -> Response:
+    return refusal(exc)
 
 
 async def _deps(request: Request) -> GatewayDeps:

@@ -12,6 +12,8 @@ from vexa_functions.hosting.operations import Caller
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 OWN = "gateway"
+PASSED_ON = frozenset({b"accept", b"content-type", b"traceparent", b"tracestate"})
+ADMIN_KEY_HEADER = b"x-admin-api-key"
 _PARAMETER = re.compile(r"{[a-z_]+(:path)?}")
 _STEPS = frozenset({".", ".."})
 
@@ -24,7 +26,7 @@ class Passage:
     caller: Caller
     scope: str | None
     headers: frozenset[bytes]
-    """Request headers that the operation reads, lower case."""
+    """Request headers that are passed on, lower case."""
 
 
 class Table:
@@ -63,7 +65,7 @@ def _by_path(document: Mapping[str, Any]) -> dict[str, dict[str, Passage]]:
                     function=about["function"],
                     caller=Caller(about["caller"]),
                     scope=about["scope"],
-                    headers=_headers(operation["parameters"]),
+                    headers=_headers(operation["parameters"], Caller(about["caller"])),
                 )
     for methods in by_path.values():
         if "GET" in methods:
@@ -71,8 +73,9 @@ def _by_path(document: Mapping[str, Any]) -> dict[str, dict[str, Passage]]:
     return by_path
 
 
-def _headers(parameters: Sequence[Mapping[str, Any]]) -> frozenset[bytes]:
-    return frozenset(each["name"].lower().encode() for each in parameters if each["in"] == "header")
+def _headers(parameters: Sequence[Mapping[str, Any]], caller: Caller) -> frozenset[bytes]:
+    own = frozenset(each["name"].lower().encode() for each in parameters if each["in"] == "header")
+    return PASSED_ON | own | ({ADMIN_KEY_HEADER} if caller is Caller.ADMINISTRATOR else frozenset())
 
 
 def _pattern(path: str) -> str:

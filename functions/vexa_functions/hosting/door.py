@@ -82,7 +82,7 @@ def error_answer(exc: Exception) -> Response:
 
 def answer_errors() -> dict[Any, ExceptionHandler]:
     """Return the exception handlers of a Starlette app."""
-    return {VexaError: _on_error, HTTPException: _on_error}
+    return {VexaError: _on_error, HTTPException: _on_error, Exception: _on_error}
 
 
 def _on_error(_: Request, exc: Exception) -> Response:

@@ -3,13 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from vexa_functions.hosting.outermost import Outermost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """What `build(settings)` of each function returns."""
 
-    app: Starlette
+    app: ASGIApp
+    """Answers its own defects, so that neither the framework nor the server sees and logs them again."""
     log_level: str
     aclose: Callable[[], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "app", Outermost(self.app))

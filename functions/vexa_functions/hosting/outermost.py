@@ -1,10 +1,9 @@
 """The outermost layer of a function: gives each request its id, and answers what nothing else has."""
 
 import logging
+import random
 import re
-import secrets
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +12,7 @@ from vexa_events.logs import context
 logger = logging.getLogger(__name__)
 
 HEADER = "x-request-id"
+_HEADER = HEADER.encode()
 _KEY = "vexa.request_id"
 _ACCEPTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
@@ -24,13 +24,21 @@ class Outermost:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; inside another Outermost do nothing more."""
-        if scope["type"] != "http" or _KEY in scope:
+        """Pass the request on; inside another Outermost the id is that one's."""
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        scope[_KEY] = given_or_new(Headers(scope=scope).get(HEADER))
-        bound = context.set({**context.get(), "request_id": scope[_KEY]})
-        answer = _Answer(send, scope[_KEY])
+        elif _KEY in scope:
+            await self._pass_on(scope, receive, _Answer(send))
+        else:
+            given = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+            scope[_KEY] = given_or_new(given.decode("latin-1"))
+            bound = context.set({**context.get(), "request_id": scope[_KEY]})
+            try:
+                await self._pass_on(scope, receive, _IdentifiedAnswer(send, scope[_KEY]))
+            finally:
+                context.reset(bound)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
             if "\n" in scope["path"]:  # no route matches across a line break, and nobody behind would answer JSON
                 await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, answer)
@@ -40,28 +48,38 @@ class Outermost:
             logger.exception("request failed", extra={"method": scope["method"]})
             if not answer.is_started:
                 await JSONResponse({"detail": "Internal error"}, 500)(scope, receive, answer)
-        finally:
-            context.reset(bound)
 
 
 class _Answer:
+    """Sends on, and knows whether anything was sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.is_started = False
+
+    async def __call__(self, message: Message) -> None:
+        self.is_started = True
+        await self._send(message)
+
+
+class _IdentifiedAnswer(_Answer):
     """Sends on, with the request's id in the headers."""
 
     def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
+        super().__init__(send)
         self._request_id = request_id
-        self.is_started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.is_started = True
-            MutableHeaders(scope=message)[HEADER] = self._request_id
+            others = [header for header in message.get("headers", ()) if header[0] != _HEADER]
+            message["headers"] = [*others, (_HEADER, self._request_id.encode())]
         await self._send(message)
 
 
-def given_or_new(given: str | None) -> str:
+def given_or_new(given: str) -> str:
     """Keep an id that a caller made up where it can be written down safely, or make one."""
-    return given if given and _ACCEPTED.fullmatch(given) else secrets.token_hex(12)
+    return given if _ACCEPTED.fullmatch(given) else f"{random.getrandbits(96):024x}"
 
 
 def request_id(scope: Scope) -> str:

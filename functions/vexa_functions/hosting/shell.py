@@ -6,6 +6,7 @@ routes, and the end of the process's resources. Everything else is the
 framework's own ASGI app, so both ways of hosting serve the same routes.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ def shell(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         configure_logging(function().log_level, quiet=QUIET)
+        logging.getLogger("uvicorn.access").propagate = False  # without a reader uvicorn does not spell these lines
         yield
         await function().aclose()
 

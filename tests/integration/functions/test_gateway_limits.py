@@ -147,6 +147,33 @@ async def test_what_a_function_must_not_answer_is_not_passed_back(start_gateway:
     assert [answer.status_code for answer in given] == [503, 503, 503]
 
 
+async def test_under_overload_a_valid_key_is_told_to_return_and_never_that_it_is_wrong(
+    start_gateway: Any, serve: Any, make_key: Any
+) -> None:
+    """More requests than the function behind takes in time, and more keys than connections to look them up."""
+    is_calm = asyncio.Event()
+
+    async def meetings(_: Request) -> Response:
+        await is_calm.wait()
+        return JSONResponse({"meetings": []})
+
+    behind = await serve(Starlette(routes=[Route("/meetings", meetings)]))
+    url = await start_gateway(
+        TRANSCRIPTION_COLLECTOR_URL=behind, AUTH_POOL_MAX_SIZE="1", MAX_FORWARDS="4", FORWARD_TIMEOUT_S="0.4"
+    )
+    keys = [await make_key(f"user{number}@example.org") for number in range(10)]
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=url, timeout=30.0, limits=limits) as client:
+        crowd = await asyncio.gather(
+            *(client.get("/meetings", headers={"x-api-key": key}) for _ in range(5) for key in keys)
+        )
+        is_calm.set()
+        alone = [await client.get("/meetings", headers={"x-api-key": key}) for key in keys]
+
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in crowd} == {(503, "2")}
+    assert {answer.status_code for answer in alone} == {200}
+
+
 @pytest.fixture
 async def closing_server() -> AsyncIterator[tuple[str, list[bytes]]]:
     """A server that answers each connection's first request alone; it remembers what it was sent."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from typing import Any
 
+import httpx
 import pytest
 
 from vexa_events.errors import Unavailable
@@ -63,6 +65,29 @@ async def test_a_hung_postgres_is_unavailable_before_callers_give_up(postgres_ur
         server.close()
 
     assert took_s < WITHIN_S
+
+
+async def test_a_valid_key_is_not_blamed_for_a_hung_postgres(
+    postgres_url: str, start_gateway: Any, make_key: Any
+) -> None:
+    """Keys that nobody can look up are answered with 503 and when to return, however many come at once."""
+    host, _, port = postgres_url.partition("@")[2].partition("/")[0].partition(":")
+    proxy = Freezing(host, int(port))
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    there = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    url = await start_gateway(DATABASE_URL=postgres_url.replace(f"{host}:{port}", there), AUTH_POOL_MAX_SIZE="1")
+    keys = [await make_key(f"user{number}@example.org") for number in range(10)]
+    async with httpx.AsyncClient(base_url=url, timeout=3 * WITHIN_S) as client:
+        before = await client.get("/health")
+        proxy.freeze()
+        answers = await asyncio.gather(
+            *(client.get("/meetings", headers={"x-api-key": key}) for key in keys for _ in range(5))
+        )
+    await proxy.aclose()
+    server.close()
+
+    assert before.status_code == 200
+    assert {(answer.status_code, answer.headers.get("retry-after")) for answer in answers} == {(503, "2")}
 
 
 async def _ask(store: Store) -> None:

@@ -1,0 +1,74 @@
+"""A defect of a function, seen by its caller and in its log."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vexa_events.logs import JsonLines
+from vexa_functions.hosting.door import answer_errors
+from vexa_functions.hosting.function import Function
+from vexa_functions.hosting.shell import shell
+
+SOURCE = """
+import functions_framework.aio
+from tests_defects import function
+
+@functions_framework.aio.http
+async def broken(_):
+    return function().app
+"""
+
+
+async def fail(_: Request) -> Response:
+    raise RuntimeError("a defect")
+
+
+async def close() -> None:
+    """Nothing was opened."""
+
+
+def function() -> Function:
+    app = Starlette(routes=[Route("/fail", fail)], exception_handlers=answer_errors())
+    return Function(app=app, log_level="INFO", aclose=close)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the process writes, one JSON object a line."""
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(JsonLines())
+    logging.getLogger().addHandler(handler)
+    yield lines
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.parametrize("is_in_shell", [True, False], ids=["in its shell", "alone"])
+async def test_a_defect_is_one_line_with_the_id_that_the_caller_has(
+    log: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_shell: bool
+) -> None:
+    """Neither the framework nor the server tells it again, and the caller hears no more than that there is one."""
+    monkeypatch.setitem(sys.modules, "tests_defects", sys.modules[__name__])
+    source = tmp_path / "main.py"
+    source.write_text(SOURCE)
+    app = shell("broken", function, source=source) if is_in_shell else function().app
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://function") as client:
+        answer = await client.get("/fail", headers={"x-request-id": "order-7"})
+
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal error"})
+    assert answer.headers["x-request-id"] == "order-7"
+    assert [(line["level"], line["request_id"]) for line in lines] == [("ERROR", "order-7")]
+    assert lines[0]["traceback"].count("Traceback (most recent call last)") == 1
+    assert "a defect" in lines[0]["traceback"]
