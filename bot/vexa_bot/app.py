@@ -18,6 +18,7 @@ from vexa_bot.browser.stay import Limits
 from vexa_bot.capture import Platform
 from vexa_bot.credential import Credential
 from vexa_bot.epoch_talk import StreamIdentity, Tuning
+from vexa_bot.hint_log import HintLog
 from vexa_bot.lifecycle import Ending
 from vexa_bot.patience import Patience
 from vexa_bot.platforms.replay import ReplayPlatform
@@ -69,6 +70,7 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
             new_client=partial(_stream_client, settings, bots, new_backoff),
         ),
         reporter=reporter,
+        hints=HintLog(bots.hint),
         heart=bots,
         patience=Patience(limit_s=settings.flush_limit_s, hurried_s=settings.terminate_limit_s),
     )

@@ -9,7 +9,15 @@ from pydantic import ValidationError
 
 from vexa_bot.credential import Credential
 from vexa_bot.retry import Backoff, persist
-from vexa_events.callbacks import Attribution, EpochOpened, Heartbeat, HeartbeatAnswer, OpenEpoch, StatusReport
+from vexa_events.callbacks import (
+    Attribution,
+    EpochOpened,
+    Heartbeat,
+    HeartbeatAnswer,
+    OpenEpoch,
+    SpeakerHints,
+    StatusReport,
+)
 from vexa_events.errors import Conflict, Overloaded, Unavailable, VexaError
 from vexa_events.faults import faults
 from vexa_events.fields import Message
@@ -66,6 +74,10 @@ class BotsClient:
     async def attribute(self, attribution: Attribution) -> None:
         """Tell who speaks in a stream."""
         await self._persist(lambda: self._post("attributions", attribution))
+
+    async def hint(self, told: SpeakerHints) -> None:
+        """Tell who was shown as speaking."""
+        await self._persist(lambda: self._post("hints", told))
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         return await persist(attempt, backoff=self._new_backoff(), limit_s=self._limit_s)

@@ -15,6 +15,11 @@ from vexa_bot.lifecycle import Ending
 from vexa_events.errors import VexaError
 from vexa_events.identity import MissingReason, StreamKind
 
+NOBODY = "Speaker A"
+"""The name of whoever is heard in a stream that nothing gives a name."""
+LONGEST_HINT_MS = 5_000
+"""Whoever speaks longer is told in several hints, so that the words have their names while they are fresh."""
+
 
 class AttendanceFailed(VexaError):
     """The meeting cannot be attended, or no longer."""
@@ -43,6 +48,20 @@ class SpeakerLearnt:
     """Somebody's name belongs to a stream; a later one is better."""
 
     key: str
+    speaker: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerHinted:
+    """
+    Somebody was shown as speaking, whichever stream it is heard in; at most LONGEST_HINT_MS long.
+
+    Others may have been shown in the same moments.
+    """
+
+    from_ms: int
+    until_ms: int
     speaker: str
     evidence: str
 
@@ -81,7 +100,17 @@ class StreamEnded:
     key: str
 
 
-Fact = AwaitingAdmission | Admitted | StreamFound | SpeakerLearnt | AudioHeard | AudioMissed | StreamEnded | Ending
+Fact = (
+    AwaitingAdmission
+    | Admitted
+    | StreamFound
+    | SpeakerLearnt
+    | SpeakerHinted
+    | AudioHeard
+    | AudioMissed
+    | StreamEnded
+    | Ending
+)
 """An ending comes last, where another reason than the meeting's end is known."""
 
 

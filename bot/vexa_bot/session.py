@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from vexa_bot.capture import Admitted, AttendanceFailed, AwaitingAdmission, Fact, Platform
+from vexa_bot.capture import Admitted, AttendanceFailed, AwaitingAdmission, Fact, Platform, SpeakerHinted
 from vexa_bot.epoch_talk import Tuning
+from vexa_bot.hint_log import HintLog
 from vexa_bot.lifecycle import Ending, Lifecycle
 from vexa_bot.patience import Patience
 from vexa_bot.reporter import Reporter
@@ -40,6 +41,7 @@ class SessionParts:
     streams: Callable[[Callable[[str], None]], Streams]
     """Builds the streams, given whom to tell of a worker's final refusal."""
     reporter: Reporter
+    hints: HintLog
     heart: Heart
     patience: Patience
 
@@ -65,6 +67,7 @@ class Session:
         """
         async with asyncio.TaskGroup() as group:
             reporting = group.create_task(self._parts.reporter.run())
+            hinting = group.create_task(self._parts.hints.run())
             beating = group.create_task(self._beat())
             await self._enter(BotStatus.JOINING)
             await self._attend(group)
@@ -77,6 +80,7 @@ class Session:
             ending = self._with_loss(ending)
             await self._conclude(ending)
             reporting.cancel()
+            hinting.cancel()
         return ending
 
     def end(self, ending: Ending) -> None:
@@ -114,6 +118,8 @@ class Session:
                 await self._enter(BotStatus.AWAITING_ADMISSION)
             case Admitted(at=at):
                 await self._enter(BotStatus.ACTIVE, at=at)
+            case SpeakerHinted():
+                self._parts.hints.note(fact)
             case Ending():
                 self.end(fact)
             case _:
@@ -141,6 +147,7 @@ class Session:
         try:
             async with self._parts.patience.bounded():
                 await self._streams.stored()
+                await self._parts.hints.delivered()
         except TimeoutError:
             logger.warning("leaving before everything is stored")
         self._streams.abandon()

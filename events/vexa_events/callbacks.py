@@ -7,6 +7,7 @@ Every request carries `Authorization: Bearer <session token>`:
     POST /internal/sessions/{session_uid}/heartbeats    Heartbeat      -> HeartbeatAnswer
     POST /internal/sessions/{session_uid}/statuses      StatusReport   -> 204
     POST /internal/sessions/{session_uid}/attributions  Attribution    -> 204
+    POST /internal/sessions/{session_uid}/hints         SpeakerHints   -> 204
 """
 
 from enum import StrEnum
@@ -16,6 +17,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from vexa_events.fields import Count, Epoch, Evidence, Language, Message, Name, Seconds, Uid
 from vexa_events.identity import BotStatus, MissingReason, StreamKind, Task
+from vexa_events.lifecycle import Hints
 from vexa_events.session_token import MAX_TOKEN_CHARS
 from vexa_events.transcript import Word
 
@@ -109,3 +111,11 @@ class Attribution(Message):
     speaker: Name
     revision: Count
     evidence: Evidence
+
+
+class SpeakerHints(Message):
+    """The bot saw who was shown as speaking; telling it again changes nothing."""
+
+    evidence: Name
+    """What showed it."""
+    hints: Hints

@@ -53,6 +53,12 @@ class MissingReason(StrEnum):
     UNKNOWN = "unknown"
 
 
-def segment_id(stream_uid: str, epoch: int, seq: int) -> SegmentId:
-    """Build the public, stable id of a segment."""
-    return SegmentId(f"{stream_uid}-{epoch}-{seq}")
+def segment_id(stream_uid: str, epoch: int, seq: int, *, word: int = 0) -> SegmentId:
+    """
+    Build the public, stable id of a segment.
+
+    Where several people share a segment, each one's part is named by its first
+    word; the first part has the id of the whole.
+    """
+    whole = f"{stream_uid}-{epoch}-{seq}"
+    return SegmentId(f"{whole}.{word}" if word else whole)

@@ -1,9 +1,16 @@
 """Facts about bots, speakers and meetings: what the bots function and the collector publish."""
 
-from pydantic import AwareDatetime
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, Field, model_validator
 
 from vexa_events.fields import Count, Evidence, Message, Name, RowId, Seconds, Uid
 from vexa_events.identity import BotStatus
+
+MAX_HINT_S = 30.0
+"""Whoever speaks longer is told in several hints, so that readers find those of a moment without reading all."""
+MAX_HINTS = 32
+"""Of the longest names there are, as many fit an event."""
 
 
 class BotStatusChanged(Message):
@@ -34,6 +41,36 @@ class StreamAttributed(Message):
     revision: Count
     """The higher one wins."""
     evidence: Evidence
+
+
+class SpeakerHint(Message):
+    """For an interval of the session clock, somebody was shown as speaking; others may have been as well."""
+
+    seq: Count
+    """Names the hint within its session; given once."""
+    from_s: Seconds
+    until_s: Seconds
+    speaker: Name
+
+    @model_validator(mode="after")
+    def _is_short(self) -> Self:
+        if not 0.0 < self.until_s - self.from_s <= MAX_HINT_S:
+            raise ValueError(f"hint from {self.from_s} s until {self.until_s} s is empty or longer than {MAX_HINT_S} s")
+        return self
+
+
+Hints = Annotated[tuple[SpeakerHint, ...], Field(min_length=1, max_length=MAX_HINTS)]
+
+
+class SpeakerHinted(Message):
+    """Who was shown as speaking, and when; readers join it with the words of the session's mixed streams."""
+
+    meeting_id: RowId
+    user_id: RowId
+    session_uid: Uid
+    evidence: Name
+    """What showed it."""
+    hints: Hints
 
 
 class MeetingFinalized(Message):

@@ -39,6 +39,8 @@ class LiveSegment(Message):
     language: Language | None = None
     speaker: Name | None = None
     revision: Count = 0
+    mixed: bool = False
+    """Whether several people share the stream: the speaker is then this segment's own."""
     completed: bool
 
 

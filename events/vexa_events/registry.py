@@ -10,13 +10,14 @@ from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
 from vexa_events.identity import BotStatus
-from vexa_events.lifecycle import BotStatusChanged, MeetingFinalized, StreamAttributed
+from vexa_events.lifecycle import BotStatusChanged, MeetingFinalized, SpeakerHinted, StreamAttributed
 from vexa_events.transcript import TranscriptCommitted
 
 M = TypeVar("M", bound=BaseModel)
 
 TRANSCRIPT_COMMITTED = "vexa.transcript.committed.v1"
 STREAM_ATTRIBUTED = "vexa.stream.attributed.v1"
+SPEAKER_HINTED = "vexa.speaker.hinted.v1"
 MEETING_FINALIZED = "vexa.meeting.finalized.v1"
 
 
@@ -66,6 +67,12 @@ CONTRACTS: Mapping[str, Contract] = {
             meaning="a stream's speaker became known, or better known",
         ),
         Contract(
+            event_type=SPEAKER_HINTED,
+            model=SpeakerHinted,
+            source="/vexa/bots",
+            meaning="the meeting showed who was speaking, which tells the speakers of a mixed stream apart",
+        ),
+        Contract(
             event_type=MEETING_FINALIZED,
             model=MeetingFinalized,
             source="/vexa/collector",
@@ -111,6 +118,20 @@ def attributed_event(attribution: StreamAttributed) -> Event:
         partition=attribution.stream_uid,
         sequence=attribution.revision,
         tenant=attribution.user_id,
+    )
+
+
+def hinted_event(hinted: SpeakerHinted) -> Event:
+    """Wrap hints; the same ones always give the same id."""
+    first, last = hinted.hints[0].seq, hinted.hints[-1].seq
+    return _wrap(
+        SPEAKER_HINTED,
+        hinted,
+        id=f"{hinted.session_uid}:hints:{first}-{last}",
+        subject=f"meetings/{hinted.meeting_id}",
+        partition=str(hinted.meeting_id),
+        sequence=first,
+        tenant=hinted.user_id,
     )
 
 

@@ -16,13 +16,14 @@ from vexa_events.envelope import Event, encode_binary, encode_json, encode_struc
 from vexa_events.fields import Language
 from vexa_events.generate import expected_files, stale_files
 from vexa_events.languages import LANGUAGES
-from vexa_events.lifecycle import BotStatusChanged, MeetingFinalized, StreamAttributed
+from vexa_events.lifecycle import BotStatusChanged, MeetingFinalized, SpeakerHinted, StreamAttributed
 from vexa_events.registry import (
     CONTRACTS,
     attributed_event,
     bot_event,
     committed_event,
     finalized_event,
+    hinted_event,
     read_data,
 )
 from vexa_events.transcript import TranscriptCommitted
@@ -40,6 +41,7 @@ def wrapped(data: BaseModel) -> Event:
         BotStatusChanged: bot_event,
         TranscriptCommitted: committed_event,
         StreamAttributed: attributed_event,
+        SpeakerHinted: hinted_event,
         MeetingFinalized: finalized_event,
     }
     return wrap[type(data)](data)

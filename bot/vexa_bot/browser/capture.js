@@ -111,5 +111,5 @@
     };
   };
 
-  return { emit, audioFacts, reportEveryMs, trackOf: (media) => taps.get(media)?.number };
+  return { emit, audioFacts, levelEveryMs, reportEveryMs, trackOf: (media) => taps.get(media)?.number };
 };

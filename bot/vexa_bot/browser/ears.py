@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from vexa_bot.browser.attribution import LOUD, Attribution
-from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, TrackEnded, TrackFacts
+from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, SpeakingNow, TrackEnded, TrackFacts
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot
+from vexa_bot.browser.speaking import Speaking
 from vexa_bot.browser.tracks import TrackId, Tracks
 from vexa_bot.capture import Fact
 from vexa_events.identity import StreamKind
@@ -30,7 +31,10 @@ class Ears:
         self.is_loud = False
         """Whether anything was heard at the last look."""
         self._site = site
-        self._tracks = Tracks(site.lane.kind, zero_unix_ms=round(zero_at.timestamp() * 1_000))
+        self._is_mixed = site.lane.kind is StreamKind.MIXED
+        self._zero_unix_ms = round(zero_at.timestamp() * 1_000)
+        self._tracks = Tracks(site.lane.kind, zero_unix_ms=self._zero_unix_ms)
+        self._speaking = Speaking()
         self._attribution = Attribution()
         self._owners: dict[TrackId, str | None] = {}
         self._deaf_looks: Counter[TrackId] = Counter()
@@ -39,7 +43,7 @@ class Ears:
         self._orphans_until_s: float | None = None
 
     def hear(self, message: PageMessage) -> Iterator[Fact]:
-        """Take in sound or its end."""
+        """Take in sound or its end, or who is shown as speaking."""
         if isinstance(message, AudioChunk):
             self._held[message.doc, message.track].append(message)
             if not self._is_held((message.doc, message.track)):
@@ -47,6 +51,8 @@ class Ears:
         elif isinstance(message, TrackEnded):
             yield from self._release((message.doc, message.track))
             yield from self._tracks.end((message.doc, message.track))
+        elif isinstance(message, SpeakingNow) and self._is_mixed:
+            yield from self._speaking.look(round(message.at) - self._zero_unix_ms, message.names)
 
     def look(self, facts: Sequence[PageFacts], snapshot: Snapshot) -> Iterator[Fact]:
         """Take in what the page shows: whose tracks they are, and whether capture works."""
@@ -74,7 +80,8 @@ class Ears:
         self._orphans_until_s = time.monotonic() + ORPHAN_LIMIT_S
 
     def finish(self) -> Iterator[Fact]:
-        """Account for what a lost page never brought."""
+        """Tell who was speaking at the end, and account for what a lost page never brought."""
+        yield from self._speaking.stop()
         yield from self._tracks.give_up_orphans(_now_unix_ms())
 
     def _is_held(self, track: TrackId) -> bool:
@@ -88,12 +95,11 @@ class Ears:
 
     def _name(self, tracks: dict[TrackId, TrackFacts], snapshot: Snapshot) -> Iterator[Fact]:
         key_by_track = {id_: key for id_ in tracks if (key := self._tracks.key_of(id_)) is not None}
-        is_mixed = self._site.lane.kind is StreamKind.MIXED
         yield from self._attribution.look(
             {key: self._owners[id_] for id_, key in key_by_track.items()},
             levels={key: tracks[id_].level for id_, key in key_by_track.items()},
             # one name for a stream of many voices would be wrong for all the others
-            speaking=() if is_mixed else [person.name for person in snapshot.people if person.speaking],
+            speaking=() if self._is_mixed else [person.name for person in snapshot.people if person.speaking],
         )
 
     def _check_capture(self, facts: Sequence[PageFacts], tracks: dict[TrackId, TrackFacts]) -> None:

@@ -19,6 +19,7 @@ SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1_000
 DocumentId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 TrackNumber = Annotated[int, Field(ge=1, le=1_000_000)]
 ShortText = Annotated[str, Field(max_length=1_000)]
+PersonName = Annotated[str, Field(min_length=1, max_length=255)]
 Level = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
@@ -54,6 +55,15 @@ class TrackEnded(_PageMessage):
 
     kind: Literal["ended"]
     track: TrackNumber
+
+
+class SpeakingNow(_PageMessage):
+    """Who is shown as speaking at one moment."""
+
+    kind: Literal["speaking"]
+    at: Annotated[float, Field(ge=0.0)]
+    """In Unix milliseconds."""
+    names: Annotated[tuple[PersonName, ...], Field(max_length=300)]
 
 
 class TrackFacts(BaseModel):
@@ -97,7 +107,9 @@ class PageFacts(_PageMessage):
     """Name of the tile that plays a track, by the track's number."""
 
 
-PageMessage = AudioChunk | TrackEnded | PageFacts
+StreamMessage = AudioChunk | TrackEnded | SpeakingNow
+"""What counts in its order."""
+PageMessage = StreamMessage | PageFacts
 _CODEC: TypeAdapter[PageMessage] = TypeAdapter(Annotated[PageMessage, Field(discriminator="kind")])
 
 

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Dialog, Frame, Page, Request, WebSocke
 from playwright.async_api import Error as PlaywrightError
 
 from vexa_bot.browser.chromium import START_LIMIT_S, Chromium, open_chromium
-from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, TrackEnded, parse_page_message
+from vexa_bot.browser.page_messages import PageFacts, PageMessage, StreamMessage, parse_page_message
 from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot, merge
@@ -48,7 +48,7 @@ class Visit:
         self.failed_resources: deque[str] = deque(maxlen=MAX_FAILED)
         self._page = page
         self._site = site
-        self._messages: asyncio.Queue[AudioChunk | TrackEnded] = asyncio.Queue(MAX_MESSAGES)
+        self._messages: asyncio.Queue[StreamMessage] = asyncio.Queue(MAX_MESSAGES)
         self._told: dict[Frame, _Told] = {}
         self._signals: deque[str] = deque(maxlen=MAX_SIGNALS)
         self._lost: str | None = None
@@ -65,15 +65,15 @@ class Visit:
         """Why there is no page any more; None while there is one."""
         return self._lost
 
-    async def next_message(self, within_s: float) -> AudioChunk | TrackEnded | None:
-        """Wait for sound; None where none came in time."""
+    async def next_message(self, within_s: float) -> StreamMessage | None:
+        """Wait for what is heard or who speaks; None where none came in time."""
         try:
             async with asyncio.timeout(within_s):
                 return await self._messages.get()
         except TimeoutError:
             return None
 
-    def waiting_messages(self) -> list[AudioChunk | TrackEnded]:
+    def waiting_messages(self) -> list[StreamMessage]:
         """Take what came in and was not read yet."""
         return [self._messages.get_nowait() for _ in range(self._messages.qsize())]
 

@@ -24,6 +24,8 @@
     return found;
   };
 
+  const has = (tile, css) => Boolean(css && (tile.matches(css) || tile.querySelector(css)));
+
   const nameIn = (tile) => {
     const label = marks.tileName ? tile.querySelector(marks.tileName) : tile;
     return ((label && textOf(label)) || "").split("\n")[0].trim().slice(0, 255);
@@ -35,12 +37,33 @@
     for (const tile of Array.from(document.querySelectorAll(marks.tile)).slice(0, MAX_PEOPLE)) {
       const name = nameIn(tile);
       if (!name) continue;
-      const isSelf = Boolean(marks.self && (tile.matches(marks.self) || tile.querySelector(marks.self)));
-      const isSpeaking = Boolean(marks.speaking && (tile.matches(marks.speaking) || tile.querySelector(marks.speaking)));
       const id = (marks.tileId && tile.getAttribute(marks.tileId)) || tile.id || name;
-      found.push({ id: id.slice(0, 255), name, self: isSelf, speaking: isSpeaking });
+      found.push({ id: id.slice(0, 255), name, self: has(tile, marks.self), speaking: has(tile, marks.speaking) });
     }
     return found;
+  };
+
+  // Names alone: several tiles of one person are one voice.
+  const speakers = (tiles) => {
+    const found = new Set();
+    for (const tile of tiles.slice(0, MAX_PEOPLE)) {
+      if (!has(tile, marks.speaking) || has(tile, marks.self)) continue;
+      const name = nameIn(tile);
+      if (name) found.add(name);
+    }
+    return Array.from(found).sort();
+  };
+
+  let shown = "";
+  let toldAt = 0;
+  const tellSpeakers = () => {
+    const tiles = Array.from(document.querySelectorAll(marks.tile));
+    if (!tiles.length && !shown) return; // another frame may know better
+    const names = speakers(tiles);
+    const at = Date.now();
+    if (names.join("\n") === shown && at - toldAt < capture.reportEveryMs) return;
+    [shown, toldAt] = [names.join("\n"), at];
+    capture.emit({ kind: "speaking", at, names });
   };
 
   const owners = () => {
@@ -63,4 +86,5 @@
     if (window.top === window || !isEmpty) capture.emit(facts);
   };
   setInterval(report, capture.reportEveryMs);
+  if (marks.speaking && marks.tile) setInterval(tellSpeakers, capture.levelEveryMs);
 };

@@ -1,28 +1,33 @@
 """Attends a recorded meeting: each track is played in real time as one participant's stream."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vexa_bot.capture import (
+    NOBODY,
     Admitted,
     AttendanceFailed,
     AudioHeard,
     AudioMissed,
     Fact,
+    SpeakerHinted,
     SpeakerLearnt,
     StreamEnded,
     StreamFound,
 )
 from vexa_bot.lifecycle import Ending
 from vexa_bot.platforms.decoding import decode, windows
+from vexa_bot.platforms.recorded_hints import read_hints
 from vexa_bot.platforms.recording import Track, find_tracks
 from vexa_bot.session_clock import SessionClock, to_s
 from vexa_bot.tape import Hole, Piece
-from vexa_events.identity import BotStatus
+from vexa_events.errors import InvalidMessage
+from vexa_events.identity import BotStatus, StreamKind
 
 CHUNK_MS = 200
 MAX_EVIDENCE = 2_000
@@ -53,6 +58,32 @@ class _Player:
         self.missed_ms += sum(piece.until_ms - piece.from_ms for piece in self.window or () if isinstance(piece, Hole))
 
 
+class _Shown:
+    """Who was shown as speaking in a mixed recording, played along with it."""
+
+    def __init__(self, tracks: Sequence[Track]) -> None:
+        """Read what there is; a file that cannot be read costs the names alone."""
+        self.fault: str | None = None
+        self._hints: deque[SpeakerHinted] = deque()
+        for track in tracks:
+            if track.kind is StreamKind.MIXED:
+                try:
+                    self._hints.extend(read_hints(track.path.parent))
+                except InvalidMessage as exc:
+                    self.fault = str(exc)
+
+    def until(self, position_ms: int) -> Iterator[Fact]:
+        """Yield what was over by then."""
+        while self._hints and self._hints[0].until_ms <= position_ms:
+            yield self._hints.popleft()
+
+    def rest(self, end_ms: int) -> Iterator[Fact]:
+        """Yield what was going on at the end."""
+        for hint in self._hints:
+            if hint.from_ms < end_ms:
+                yield replace(hint, until_ms=min(hint.until_ms, end_ms))
+
+
 class ReplayPlatform:
     """A folder of recordings, offered as if each were a meeting."""
 
@@ -76,6 +107,7 @@ class ReplayPlatform:
             raise AttendanceFailed("replay_not_offered", "no folder of recordings is configured")
         tracks = find_tracks(self._folder, self._name)
         players = [_Player(track=one, windows=windows(decode(one.path), window_ms=CHUNK_MS)) for one in tracks]
+        shown = _Shown(tracks)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as decoder:
             await _read(players, decoder)
             playing = [player for player in players if player.window is not None]
@@ -88,12 +120,14 @@ class ReplayPlatform:
                 for fact in _beginnings(playing):
                     yield fact
                 await self._sleep(clock.wait_s(_played_ms(playing, position_ms), now_s=self._monotonic()))
-                for fact in _sounds(playing):
+                for fact in (*_sounds(playing), *shown.until(position_ms + CHUNK_MS)):
                     yield fact
                 playing = [player for player in playing if player.window is not None]
                 position_ms += CHUNK_MS
                 await _read(playing, decoder)
-        yield Ending(status=BotStatus.COMPLETED, reason="meeting_ended", evidence=_evidence(players))
+        for fact in shown.rest(position_ms - CHUNK_MS):
+            yield fact
+        yield Ending(status=BotStatus.COMPLETED, reason="meeting_ended", evidence=_evidence(players, shown.fault))
 
 
 async def _read(players: list[_Player], decoder: ThreadPoolExecutor) -> None:
@@ -126,6 +160,8 @@ def _beginnings(players: list[_Player]) -> Iterator[Fact]:
             yield SpeakerLearnt(
                 key=player.key, speaker=player.track.speaker, evidence=f"name of the track's file: {player.key}"
             )
+        elif player.track.kind is StreamKind.MIXED:
+            yield SpeakerLearnt(key=player.key, speaker=NOBODY, evidence="everybody is heard in this track")
 
 
 def _sounds(players: list[_Player]) -> Iterator[Fact]:
@@ -139,8 +175,8 @@ def _sounds(players: list[_Player]) -> Iterator[Fact]:
                 yield AudioHeard(key=player.key, from_ms=piece.from_ms, samples=piece.samples)
 
 
-def _evidence(players: list[_Player]) -> str | None:
-    """Name the tracks that were not heard whole, and why."""
-    told = [player.fault for player in players if player.fault is not None]
+def _evidence(players: list[_Player], *more: str | None) -> str | None:
+    """Name the tracks that were not heard whole, and what else is wrong."""
+    told = [fault for fault in (*(player.fault for player in players), *more) if fault is not None]
     told += [f"{player.key}: {to_s(player.missed_ms)} s hold no audio" for player in players if player.missed_ms]
     return "; ".join(told)[:MAX_EVIDENCE] or None

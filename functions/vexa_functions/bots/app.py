@@ -7,7 +7,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vexa_events.callbacks import Attribution, EpochOpened, Heartbeat, HeartbeatAnswer, OpenEpoch, StatusReport
+from vexa_events.callbacks import (
+    Attribution,
+    EpochOpened,
+    Heartbeat,
+    HeartbeatAnswer,
+    OpenEpoch,
+    SpeakerHints,
+    StatusReport,
+)
 from vexa_events.errors import Forbidden, Unauthenticated
 from vexa_events.session_token import SessionClaims, verify_session_token
 from vexa_functions.answers import MeetingAnswer, MessageAnswer
@@ -78,6 +86,13 @@ async def post_attribution(request: Request) -> Response:
     """POST /internal/sessions/{session_uid}/attributions"""
     deps, claims = await _bot_call(request)
     await deps.callbacks.attribute(claims, await read_model(request, Attribution))
+    return Response(status_code=204)
+
+
+async def post_hints(request: Request) -> Response:
+    """POST /internal/sessions/{session_uid}/hints"""
+    deps, claims = await _bot_call(request)
+    await deps.callbacks.hint(claims, await read_model(request, SpeakerHints))
     return Response(status_code=204)
 
 
@@ -172,6 +187,15 @@ OPERATIONS = (
         summary="Tell who speaks in a stream",
         caller=Caller.BOT,
         body=Attribution,
+        answers={204: None},
+    ),
+    Operation(
+        method="POST",
+        path=SESSION + "/hints",
+        handler=post_hints,
+        summary="Tell who is shown as speaking",
+        caller=Caller.BOT,
+        body=SpeakerHints,
         answers={204: None},
     ),
     Operation(

@@ -10,14 +10,15 @@ from vexa_events.callbacks import (
     Heartbeat,
     HeartbeatAnswer,
     OpenEpoch,
+    SpeakerHints,
     StatusReport,
 )
 from vexa_events.errors import Forbidden, InvalidMessage
 from vexa_events.fields import at_clock_step
 from vexa_events.identity import BotStatus
-from vexa_events.lifecycle import StreamAttributed
+from vexa_events.lifecycle import SpeakerHinted, StreamAttributed
 from vexa_events.live import StoredMark
-from vexa_events.registry import attributed_event
+from vexa_events.registry import attributed_event, hinted_event
 from vexa_events.session_token import SessionClaims, renewed_session_token
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.lifecycle import enter
@@ -99,6 +100,14 @@ class BotCallbacks:
                 await tables.outbox.add(attributed_event(_attributed(session, attribution)))
         await self._announcer.drain()
 
+    async def hint(self, claims: SessionClaims, told: SpeakerHints) -> None:
+        """Store who was shown as speaking."""
+        async with self._store.transaction() as tables:
+            session = await _of(tables, claims)
+            if await tables.hints.add(session.session_uid, told):
+                await tables.outbox.add(hinted_event(_hinted(session, told)))
+        await self._announcer.drain()
+
 
 def commands_for(session: Session) -> tuple[Command, ...]:
     """List the orders that hold for a session as it is stored."""
@@ -118,6 +127,16 @@ def _attributed(session: Session, attribution: Attribution) -> StreamAttributed:
         speaker=attribution.speaker,
         revision=attribution.revision,
         evidence=attribution.evidence,
+    )
+
+
+def _hinted(session: Session, told: SpeakerHints) -> SpeakerHinted:
+    return SpeakerHinted(
+        meeting_id=session.meeting_id,
+        user_id=session.user_id,
+        session_uid=session.session_uid,
+        evidence=told.evidence,
+        hints=told.hints,
     )
 
 

@@ -1,8 +1,8 @@
 """What readers are answered: transcripts, their coverage, and what a search found."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from vexa_events.identity import segment_id
 from vexa_functions.answers import Answer, MeetingAnswer
 from vexa_functions.store.transcripts import MATCH_END, MATCH_START, FoundSegment, StoredSegment
 
@@ -11,7 +11,10 @@ class SegmentAnswer(Answer):
     """One span of speech; `start` and `end` are seconds on the session clock."""
 
     segment_id: str
-    """Stable for ever."""
+    """
+    Stable for ever. Of a mixed stream, a segment in which the speaker changes
+    comes in parts; all but the first have `.` and a number behind its id.
+    """
     stream_uid: str
     session_uid: str
     start: float
@@ -21,6 +24,8 @@ class SegmentAnswer(Answer):
     speaker: str | None
     revision: int
     """Rises when the speaker becomes better known."""
+    mixed: bool = False
+    """Whether several people share the stream: the speaker is then this segment's own."""
     completed: bool
     doubts: list[str]
     """Why the text might be wrong."""
@@ -32,7 +37,7 @@ class SegmentAnswer(Answer):
     def of(cls, segment: StoredSegment) -> "SegmentAnswer":
         """Spell a stored segment."""
         return cls(
-            segment_id=segment_id(segment.stream_uid, segment.epoch, segment.seq),
+            segment_id=segment.segment_id,
             stream_uid=segment.stream_uid,
             session_uid=segment.session_uid,
             start=segment.start_s,
@@ -41,6 +46,7 @@ class SegmentAnswer(Answer):
             language=segment.language,
             speaker=segment.speaker,
             revision=segment.revision,
+            mixed=segment.is_mixed,
             completed=True,
             doubts=segment.doubts,
             created_at=segment.created_at,
@@ -128,14 +134,15 @@ class FoundAnswer(Answer):
     @classmethod
     def of(cls, found: FoundSegment, query: str) -> "FoundAnswer":
         """Spell what a search found."""
-        text = found.segment.text
+        marked = found.headline if found.headline is not None else _mark(found.text, query)
+        part, marked = _part_with_match(found.parts, marked)
         return cls(
             meeting_id=found.meeting_id,
             platform=found.platform,
             native_meeting_id=found.native_meeting_id,
             meeting_name=found.meeting_name,
-            segment=SegmentAnswer.of(found.segment),
-            highlight=_pieces(found.headline) if found.headline is not None else _pieces(_mark(text, query)),
+            segment=SegmentAnswer.of(part),
+            highlight=_pieces(marked),
         )
 
 
@@ -161,6 +168,30 @@ def _mark(text: str, query: str) -> str:
         marked += [text[end:start], MATCH_START, text[start : start + len(wanted)], MATCH_END]
         end = start + len(wanted)
     return "".join([*marked, text[end:]])
+
+
+def _part_with_match(parts: Sequence[StoredSegment], marked: str) -> tuple[StoredSegment, str]:
+    """Choose the first part in which something is marked, with its share of the marked text."""
+    shares, rest = [], marked
+    for part in parts:
+        share, rest = _split(rest, len(part.text))
+        shares.append((part, share))
+    return next((share for share in shares if MATCH_START in share[1]), shares[0])
+
+
+def _split(marked: str, length: int) -> tuple[str, str]:
+    """Cut a marked text behind so many of its characters, spaces in front not counted; a match may be cut in two."""
+    position = len(marked) - len(marked.lstrip())
+    left, inside = length, False
+    while position < len(marked) and left:
+        character = marked[position]
+        inside = (inside or character == MATCH_START) and character != MATCH_END
+        left -= character not in {MATCH_START, MATCH_END}
+        position += 1
+    if inside and marked[position : position + 1] == MATCH_END:
+        position, inside = position + 1, False
+    start, end = (MATCH_START, MATCH_END) if inside else ("", "")
+    return marked[:position] + end, start + marked[position:]
 
 
 def _pieces(headline: str) -> list[PieceAnswer]:

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from vexa_events.envelope import Event, parse_http
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import BotStatus
-from vexa_events.lifecycle import StreamAttributed
-from vexa_events.registry import STREAM_ATTRIBUTED, TRANSCRIPT_COMMITTED, bot_type, read_data
+from vexa_events.lifecycle import SpeakerHinted, StreamAttributed
+from vexa_events.registry import SPEAKER_HINTED, STREAM_ATTRIBUTED, TRANSCRIPT_COMMITTED, bot_type, read_data
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.collector.deps import CollectorDeps
 from vexa_functions.hosting.door import read_body
@@ -42,6 +42,10 @@ async def _repaint(deps: CollectorDeps, event: Event) -> None:
     await deps.ingest.take_attribution(read_data(event, StreamAttributed))
 
 
+async def _repaint_mixed(deps: CollectorDeps, event: Event) -> None:
+    await deps.ingest.take_hints(read_data(event, SpeakerHinted))
+
+
 async def _finalize(deps: CollectorDeps, _: Event) -> None:
     await deps.finalizer.sweep()
 
@@ -49,6 +53,7 @@ async def _finalize(deps: CollectorDeps, _: Event) -> None:
 EFFECT_BY_TYPE: Mapping[str, Callable[[CollectorDeps, Event], Awaitable[None]]] = {
     TRANSCRIPT_COMMITTED: _store_batch,
     STREAM_ATTRIBUTED: _repaint,
+    SPEAKER_HINTED: _repaint_mixed,
     bot_type(BotStatus.COMPLETED): _finalize,
     bot_type(BotStatus.FAILED): _finalize,
 }

@@ -1,5 +1,5 @@
 """
-The short way for ordinary batches: the next of a live epoch, with nothing waiting behind.
+The short way for ordinary batches: the next of a live epoch of one person, with nothing waiting behind.
 
 Batches that arrive while others are being stored go together: one journey to
 Postgres, which is one transaction, and after it one to Valkey. What is not

@@ -11,10 +11,11 @@ epoch has begun since.
 
 import logging
 from collections.abc import Sequence
+from itertools import groupby
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.fields import same_instant
-from vexa_events.lifecycle import StreamAttributed
+from vexa_events.lifecycle import SpeakerHinted, StreamAttributed
 from vexa_events.live import LiveMessage, StoredMark
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.collector.express import Express
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Ingest:
-    """Takes the pool's batches and the bots' attributions."""
+    """Takes the pool's batches, and what bots learn of who speaks."""
 
     def __init__(self, store: Store, live: LiveFeed) -> None:
         self._store = store
@@ -45,8 +46,17 @@ class Ingest:
         async with self._store.reading() as tables:
             stored = await tables.transcripts.segments(attribution.meeting_id)
         own = [segment for segment in stored if segment.stream_uid == attribution.stream_uid]
-        for message in _messages(own, attribution):
+        for message in _messages(own, attribution, stream_uid=attribution.stream_uid):
             await self._live.publish(message)
+
+    async def take_hints(self, hinted: SpeakerHinted) -> None:
+        """Repaint what is stored of the session's mixed streams where somebody was shown as speaking."""
+        from_s, until_s = min(hint.from_s for hint in hinted.hints), max(hint.until_s for hint in hinted.hints)
+        async with self._store.reading() as tables:
+            stored = await tables.transcripts.mixed_between(hinted.session_uid, from_s, until_s)
+        for stream_uid, own in groupby(stored, key=lambda segment: segment.stream_uid):
+            for message in _messages(list(own), hinted, stream_uid=stream_uid):
+                await self._live.publish(message)
 
     async def aclose(self) -> None:
         """Wait for what is under way."""
@@ -63,14 +73,18 @@ class Ingest:
             stored = await tables.transcripts.of_batches(batch.stream_uid, batch.epoch, from_seq=batch.batch_seq)
         is_whole = batch.epoch == mark.epoch  # otherwise a newer epoch has stored more than is shown here
         shown = Shown(from_s=batch.from_s, until_s=mark.until_s, start_s=stream.start_s) if is_whole else None
-        news = News(stream_uid=batch.stream_uid, mark=mark, messages=_messages(stored, batch), shown=shown)
+        messages = _messages(stored, batch, stream_uid=batch.stream_uid)
+        news = News(stream_uid=batch.stream_uid, mark=mark, messages=messages, shown=shown)
         await self._live.tell([news])
 
 
 def _messages(
-    segments: Sequence[StoredSegment], cause: TranscriptCommitted | StreamAttributed
+    segments: Sequence[StoredSegment],
+    cause: TranscriptCommitted | StreamAttributed | SpeakerHinted,
+    *,
+    stream_uid: str,
 ) -> Sequence[LiveMessage]:
-    return of_stored(segments, meeting_id=cause.meeting_id, session_uid=cause.session_uid, stream_uid=cause.stream_uid)
+    return of_stored(segments, meeting_id=cause.meeting_id, session_uid=cause.session_uid, stream_uid=stream_uid)
 
 
 def _drop(stream: Stream, batch: TranscriptCommitted) -> StoredMark:

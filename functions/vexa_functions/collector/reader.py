@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vexa_events.errors import InvalidMessage, NotFound
-from vexa_events.identity import UserId
+from vexa_events.identity import UserId, segment_id
 from vexa_functions.answers import MeetingAnswer
 from vexa_functions.collector.answers import (
     CoverageAnswer,
@@ -58,7 +58,6 @@ async def read_transcript(
     """Spell a meeting with its segments and coverage, all as of one instant."""
     async with store.snapshot() as tables:
         meeting = await find_meeting(tables, user_id, name)
-        more = window.limit is not None
         segments = await tables.transcripts.segments(
             meeting.id,
             since=None if window.since is None else window.since - STORING_TAKES,
@@ -68,14 +67,16 @@ async def read_transcript(
         streams = await tables.transcripts.streams(meeting.id)
         spans = await tables.transcripts.spans(meeting.id)
         finalized = await tables.sessions.are_finalized(meeting.id)
-    shown = segments[: window.limit]
-    answers = [SegmentAnswer.of(segment) for segment in shown]
+    keys = list(dict.fromkeys(segment.key for segment in segments))
+    shown = keys[: window.limit]
+    wanted = set(shown)
+    last = shown[-1] if window.limit is not None and len(shown) < len(keys) else None
     return TranscriptAnswer.of(
         meeting,
-        segments=answers,
+        segments=[SegmentAnswer.of(segment) for segment in segments if segment.key in wanted],
         coverage=CoverageAnswer.model_validate(coverage(streams, spans)),
         finalized=finalized,
-        next_cursor=answers[-1].segment_id if more and answers and len(segments) > len(shown) else None,
+        next_cursor=None if last is None else segment_id(last.stream_uid, last.epoch, last.seq),
     )
 
 

@@ -1,7 +1,8 @@
 """How stored text is told to those who watch: seeing it twice changes nothing for them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 
 from vexa_events.identity import segment_id
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment
@@ -16,25 +17,13 @@ def of_stored(
     segments: Sequence[StoredSegment], *, meeting_id: int, session_uid: str, stream_uid: str
 ) -> Sequence[LiveMessage]:
     """Put stored text of one stream into words."""
-    shown = [
-        LiveSegment(
-            segment_id=segment_id(segment.stream_uid, segment.epoch, segment.seq),
-            stream_uid=segment.stream_uid,
-            start_s=segment.start_s,
-            end_s=segment.end_s,
-            text=segment.text,
-            language=segment.language,
-            speaker=segment.speaker,
-            revision=segment.revision,
-            completed=True,
-        )
-        for segment in segments
-    ]
-    return _messages(shown, meeting_id=meeting_id, session_uid=session_uid, stream_uid=stream_uid)
+    whole = groupby(segments, key=lambda segment: segment.key)
+    together = [[_live(part) for part in parts] for _, parts in whole]
+    return _messages(together, meeting_id=meeting_id, session_uid=session_uid, stream_uid=stream_uid)
 
 
 def of_batch(batch: TranscriptCommitted, speaker: Speaker) -> Sequence[LiveMessage]:
-    """Put a batch that was just stored into words; `speaker` is the stream's."""
+    """Put a batch of a stream that is one person's, `speaker`'s, into words; it was just stored."""
     shown = [
         LiveSegment(
             segment_id=segment_id(batch.stream_uid, batch.epoch, segment.seq),
@@ -49,12 +38,38 @@ def of_batch(batch: TranscriptCommitted, speaker: Speaker) -> Sequence[LiveMessa
         )
         for segment in batch.segments
     ]
-    return _messages(shown, meeting_id=batch.meeting_id, session_uid=batch.session_uid, stream_uid=batch.stream_uid)
+    return _messages(
+        [[segment] for segment in shown],
+        meeting_id=batch.meeting_id,
+        session_uid=batch.session_uid,
+        stream_uid=batch.stream_uid,
+    )
+
+
+def _live(segment: StoredSegment) -> LiveSegment:
+    return LiveSegment(
+        segment_id=segment.segment_id,
+        stream_uid=segment.stream_uid,
+        start_s=segment.start_s,
+        end_s=segment.end_s,
+        text=segment.text,
+        language=segment.language,
+        speaker=segment.speaker,
+        revision=segment.revision,
+        mixed=segment.is_mixed,
+        completed=True,
+    )
 
 
 def _messages(
-    segments: Sequence[LiveSegment], *, meeting_id: int, session_uid: str, stream_uid: str
+    together: Iterable[Sequence[LiveSegment]], *, meeting_id: int, session_uid: str, stream_uid: str
 ) -> Sequence[LiveMessage]:
+    """Fill messages; the parts of one segment share one, since they replace those that were shown before."""
+    pages: list[list[LiveSegment]] = []
+    for parts in together:
+        if not pages or len(pages[-1]) + len(parts) > SHOWN_AT_ONCE:
+            pages.append([])
+        pages[-1].extend(parts)
     return [
         LiveMessage(
             kind=LiveKind.FINALIZED,
@@ -62,7 +77,7 @@ def _messages(
             session_uid=session_uid,
             stream_uid=stream_uid,
             at=datetime.now(UTC),
-            segments=tuple(segments[first : first + SHOWN_AT_ONCE]),
+            segments=tuple(page),
         )
-        for first in range(0, len(segments), SHOWN_AT_ONCE)
+        for page in pages
     ]

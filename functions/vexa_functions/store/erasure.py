@@ -21,6 +21,9 @@ ERASE_PENDING = "DELETE FROM pending_batches WHERE stream_uid = ANY($1::text[])"
 ERASE_ATTRIBUTIONS = """
 DELETE FROM attributions WHERE session_uid IN (SELECT session_uid FROM sessions WHERE meeting_id = $1)
 """
+ERASE_HINTS = """
+DELETE FROM speaker_hints WHERE session_uid IN (SELECT session_uid FROM sessions WHERE meeting_id = $1)
+"""
 ERASE_EVENTS = """
 DELETE FROM outbox
  WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text AND (published_at IS NOT NULL OR refused IS NOT NULL)
@@ -48,7 +51,7 @@ class Erasure:
         streams = [row["stream_uid"] for row in await self._connection.fetch(LOCK_STREAMS, meeting_id)]
         await self._connection.execute(ERASE_SEGMENTS, streams)
         await self._connection.execute(ERASE_PENDING, streams)
-        for statement in (ERASE_ATTRIBUTIONS, ANONYMISE_SESSIONS, ANONYMISE_TRANSITIONS):
+        for statement in (ERASE_ATTRIBUTIONS, ERASE_HINTS, ANONYMISE_SESSIONS, ANONYMISE_TRANSITIONS):
             await self._connection.execute(statement, meeting_id)
         await self._connection.execute(ERASE_EVENTS, meeting_id)
         await self._connection.execute(ERASE_DEAD_LETTERS, meeting_id)

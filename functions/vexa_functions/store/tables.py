@@ -7,6 +7,7 @@ from vexa_functions.store.batches import Batches
 from vexa_functions.store.database import Connection, Database
 from vexa_functions.store.dead_letters import DeadLetters
 from vexa_functions.store.erasure import Erasure
+from vexa_functions.store.hints import Hints
 from vexa_functions.store.meetings import Meetings
 from vexa_functions.store.outbox import Outbox
 from vexa_functions.store.sessions import Sessions
@@ -25,6 +26,7 @@ class Tables:
         self.batches = Batches(connection)
         self.dead_letters = DeadLetters(connection)
         self.erasure = Erasure(connection)
+        self.hints = Hints(connection)
         self.meetings = Meetings(connection)
         self.outbox = Outbox(connection)
         self.sessions = Sessions(connection)

@@ -1,11 +1,14 @@
 """What readers see: stored segments with their speakers, and the spans behind the coverage ledger."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from vexa_events.identity import MeetingId, SessionUid, StreamUid
+from vexa_events.identity import MeetingId, SegmentId, SessionUid, StreamUid, segment_id
+from vexa_events.transcript import Word
 from vexa_functions.store.database import Connection
+from vexa_functions.store.labelling import Hint, overlapping, pieces
 
 MATCH_START, MATCH_END = "\x01", "\x02"
 
@@ -18,7 +21,8 @@ LEFT JOIN LATERAL (
 """
 _SEGMENT_COLUMNS = """
 g.stream_uid, g.epoch, g.seq, g.start_s, g.end_s, g.text, g.language, g.doubts, g.created_at, s.session_uid,
-s.clock_zero_at, coalesce(g.speaker, best.speaker) AS speaker, coalesce(best.revision, 0) AS revision
+s.clock_zero_at, coalesce(g.speaker, best.speaker) AS speaker, coalesce(best.revision, 0) AS revision,
+st.kind = 'mixed' AS is_mixed, CASE WHEN st.kind = 'mixed' THEN g.words END AS words
 """
 SEGMENTS = f"""
 SELECT {_SEGMENT_COLUMNS}
@@ -27,7 +31,9 @@ SELECT {_SEGMENT_COLUMNS}
   JOIN segments g USING (stream_uid)
   {_SPEAKERS}
  WHERE s.meeting_id = $1
-   AND ($2::timestamptz IS NULL OR g.created_at >= $2 OR best.at >= $2)
+   AND ($2::timestamptz IS NULL OR g.created_at >= $2 OR best.at >= $2 OR (st.kind = 'mixed' AND EXISTS (
+       SELECT FROM speaker_hints h
+        WHERE h.session_uid = s.session_uid AND h.at >= $2 AND h.from_s < g.end_s AND h.until_s > g.start_s)))
    AND ($3::text IS NULL OR (s.requested_at, g.start_s, g.stream_uid, g.epoch, g.seq) > (
        SELECT s3.requested_at, g3.start_s, g3.stream_uid, g3.epoch, g3.seq
          FROM segments g3 JOIN streams st3 USING (stream_uid) JOIN sessions s3 USING (session_uid)
@@ -44,6 +50,20 @@ SELECT {_SEGMENT_COLUMNS}
  WHERE g.stream_uid = $1 AND g.epoch = $2 AND g.batch_seq >= $3
  ORDER BY g.seq
 """  # noqa: S608
+MIXED_BETWEEN = f"""
+SELECT {_SEGMENT_COLUMNS}
+  FROM sessions s
+  JOIN streams st USING (session_uid)
+  JOIN segments g USING (stream_uid)
+  {_SPEAKERS}
+ WHERE s.session_uid = $1 AND st.kind = 'mixed' AND g.end_s > $2 AND g.start_s < $3
+ ORDER BY g.stream_uid, g.epoch, g.seq
+"""  # noqa: S608
+HINTS = """
+SELECT session_uid, from_s, until_s, speaker FROM speaker_hints
+ WHERE session_uid = ANY($1::text[]) AND until_s > $2 AND from_s < $3
+ ORDER BY from_s, until_s
+"""
 _FOUND = f"""
 SELECT {_SEGMENT_COLUMNS}, m.id AS meeting_id, m.platform, m.native_meeting_id, m.data ->> 'name' AS meeting_name,
        {{headline}} AS headline
@@ -69,16 +89,6 @@ COUNT_SEGMENTS = """
 SELECT count(*) FROM sessions s JOIN streams st USING (session_uid) JOIN segments g USING (stream_uid)
  WHERE s.meeting_id = $1
 """
-WHO_AND_WHAT = f"""
-SELECT array_agg(DISTINCT coalesce(g.speaker, best.speaker))
-           FILTER (WHERE coalesce(g.speaker, best.speaker) IS NOT NULL) AS speakers,
-       array_agg(DISTINCT g.language) FILTER (WHERE g.language IS NOT NULL) AS languages
-  FROM sessions s
-  JOIN streams st USING (session_uid)
-  JOIN segments g USING (stream_uid)
-  {_SPEAKERS}
- WHERE s.meeting_id = $1
-"""  # noqa: S608
 STREAMS = f"""
 SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.stored_until_s, st.captured_until_s,
        best.speaker, s.status, s.finalized_at, m.reason AS ended_for
@@ -114,6 +124,21 @@ class StoredSegment:
     clock_zero_at: datetime | None
     speaker: str | None
     revision: int
+    """Rises when the stream's speaker, or who was shown as speaking, becomes better known."""
+    is_mixed: bool = False
+    """Whether several people share the stream: the speaker is then the segment's own."""
+    word: int = 0
+    """Number of its first word, where it is the part of one of several speakers; they share its key."""
+    is_hinted: bool = False
+    """Whether its speaker was shown as speaking, and is not just the name of the stream."""
+
+    @property
+    def segment_id(self) -> SegmentId:
+        return segment_id(self.stream_uid, self.epoch, self.seq, word=self.word)
+
+    @property
+    def key(self) -> "SegmentKey":
+        return SegmentKey(stream_uid=self.stream_uid, epoch=self.epoch, seq=self.seq)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +158,9 @@ class FoundSegment:
     platform: str
     native_meeting_id: str
     meeting_name: str | None
-    segment: StoredSegment
+    parts: Sequence[StoredSegment]
+    """One, or one for each of its speakers in a mixed stream."""
+    text: str
     headline: str | None
     """The text with each match between MATCH_START and MATCH_END; None where the characters of the query match."""
 
@@ -182,20 +209,22 @@ class Transcripts:
         limit: int | None = None,
     ) -> list[StoredSegment]:
         """
-        List a meeting's segments in order of session and start.
+        List a meeting's segments in order of session and start, those of mixed streams in parts by speaker.
 
         `since` keeps those stored, or given another speaker, at that time or
         later; `after` those behind a segment, none when it is not of this
-        meeting.
+        meeting; `limit` counts segments, not parts.
         """
         key = (after.stream_uid, after.epoch, after.seq) if after else (None, None, None)
-        rows = await self._connection.fetch(SEGMENTS, meeting_id, since, *key, limit)
-        return [StoredSegment(**row) for row in rows]
+        return await self._in_parts(await self._connection.fetch(SEGMENTS, meeting_id, since, *key, limit))
 
     async def of_batches(self, stream_uid: str, epoch: int, *, from_seq: int) -> list[StoredSegment]:
         """List the segments of a stream's epoch from a batch on."""
-        rows = await self._connection.fetch(OF_BATCHES, stream_uid, epoch, from_seq)
-        return [StoredSegment(**row) for row in rows]
+        return await self._in_parts(await self._connection.fetch(OF_BATCHES, stream_uid, epoch, from_seq))
+
+    async def mixed_between(self, session_uid: str, from_s: float, until_s: float) -> list[StoredSegment]:
+        """List the segments of a session's mixed streams that share time with an interval."""
+        return await self._in_parts(await self._connection.fetch(MIXED_BETWEEN, session_uid, from_s, until_s))
 
     async def count_segments(self, meeting_id: int) -> int:
         """Count a meeting's segments."""
@@ -203,18 +232,17 @@ class Transcripts:
 
     async def search_words(self, user_id: int, query: str, *, offset: int, limit: int) -> list[FoundSegment]:
         """Find the segments of a user that have the words of a query, newest meeting first."""
-        rows = await self._connection.fetch(SEARCH_WORDS, user_id, query, offset, limit)
-        return [_found(row) for row in rows]
+        return await self._found(await self._connection.fetch(SEARCH_WORDS, user_id, query, offset, limit))
 
     async def search_characters(self, user_id: int, query: str, *, offset: int, limit: int) -> list[FoundSegment]:
         """Find the segments of a user that contain a query as it stands: not every script puts spaces between words."""
-        rows = await self._connection.fetch(SEARCH_CHARACTERS, user_id, query, offset, limit)
-        return [_found(row) for row in rows]
+        return await self._found(await self._connection.fetch(SEARCH_CHARACTERS, user_id, query, offset, limit))
 
     async def who_and_what(self, meeting_id: int) -> tuple[list[str], list[str]]:
-        """List who spoke in a meeting, and in which languages."""
-        row = await self._connection.fetchrow(WHO_AND_WHAT, meeting_id)
-        return row["speakers"] or [], row["languages"] or []
+        """List who spoke in a meeting, and in which languages; whoever is nobody in a mixed stream is left out."""
+        said = await self.segments(meeting_id)
+        speakers = {each.speaker for each in said if each.speaker and (each.is_hinted or not each.is_mixed)}
+        return sorted(speakers), sorted({each.language for each in said if each.language})
 
     async def streams(self, meeting_id: int) -> list[StreamExtent]:
         """List a meeting's streams with their speakers."""
@@ -224,10 +252,53 @@ class Transcripts:
         """List every stored span of a meeting, stream by stream, in order."""
         return [StoredSpan(**row) for row in await self._connection.fetch(SPANS, meeting_id)]
 
+    async def _found(self, rows: Sequence[Mapping[str, Any]]) -> list[FoundSegment]:
+        hints = await self._hints(rows)
+        own = ("meeting_id", "platform", "native_meeting_id", "meeting_name", "headline")
+        return [
+            FoundSegment(
+                **{name: row[name] for name in own},
+                text=row["text"],
+                parts=list(_parts({name: value for name, value in row.items() if name not in own}, hints)),
+            )
+            for row in rows
+        ]
 
-def _found(row: Any) -> FoundSegment:
-    fields = dict(row)
-    own = {
-        name: fields.pop(name) for name in ("meeting_id", "platform", "native_meeting_id", "meeting_name", "headline")
-    }
-    return FoundSegment(**own, segment=StoredSegment(**fields))
+    async def _in_parts(self, rows: Sequence[Mapping[str, Any]]) -> list[StoredSegment]:
+        hints = await self._hints(rows)
+        return [part for row in rows for part in _parts(dict(row), hints)]
+
+    async def _hints(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Hint]]:
+        """Read the hints that the words of mixed streams may need, by session."""
+        mixed = [row for row in rows if row["is_mixed"]]
+        if not mixed:
+            return {}
+        uids = list({row["session_uid"] for row in mixed})
+        from_s, until_s = min(row["start_s"] for row in mixed), max(row["end_s"] for row in mixed)
+        by_session: dict[str, list[Hint]] = {uid: [] for uid in uids}
+        for row in await self._connection.fetch(HINTS, uids, from_s, until_s):
+            by_session[row["session_uid"]].append(
+                Hint(from_s=row["from_s"], until_s=row["until_s"], speaker=row["speaker"])
+            )
+        return by_session
+
+
+def _parts(fields: dict[str, Any], hints_by_session: Mapping[str, Sequence[Hint]]) -> Iterator[StoredSegment]:
+    """Spell a row as one segment, or as one for each speaker."""
+    words = [Word.model_validate(word) for word in fields.pop("words") or ()]
+    whole = StoredSegment(**fields)
+    hints = overlapping(hints_by_session.get(whole.session_uid, ()), whole.start_s, whole.end_s)
+    whole = replace(whole, revision=whole.revision + len(hints))
+    cut = pieces(whole.text, words, hints) if hints else []
+    for piece in cut:
+        yield replace(
+            whole,
+            word=piece.word,
+            start_s=piece.start_s if piece.word else whole.start_s,
+            end_s=whole.end_s if piece is cut[-1] else piece.end_s,
+            text=piece.text,
+            speaker=piece.speaker or whole.speaker,
+            is_hinted=piece.speaker is not None,
+        )
+    if not cut:
+        yield whole

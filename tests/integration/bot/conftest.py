@@ -29,6 +29,7 @@ from vexa_events.callbacks import (
     Heartbeat,
     HeartbeatAnswer,
     OpenEpoch,
+    SpeakerHints,
     StatusReport,
 )
 from vexa_events.stream import (
@@ -187,6 +188,7 @@ class BotsTwin:
         self.heartbeats: list[Heartbeat] = []
         self.statuses: list[StatusReport] = []
         self.attributions: list[Attribution] = []
+        self.hints: list[SpeakerHints] = []
         self.commands: tuple[Command, ...] = ()
         self.token: str | None = None
         """Handed out with every heartbeat's answer."""
@@ -199,6 +201,11 @@ class BotsTwin:
     @property
     def path(self) -> list[str]:
         return [report.status.value for report in self.statuses]
+
+    @property
+    def shown(self) -> list[tuple[str, float, float]]:
+        """Who was shown as speaking, from when until when."""
+        return [(hint.speaker, hint.from_s, hint.until_s) for told in self.hints for hint in told.hints]
 
     def app(self) -> Starlette:
         return Starlette(
@@ -218,6 +225,8 @@ class BotsTwin:
                 return _json(HeartbeatAnswer(commands=self.commands, token=self.token))
             case "statuses":
                 self.statuses.append(StatusReport.model_validate_json(body))
+            case "hints":
+                self.hints.append(SpeakerHints.model_validate_json(body))
             case "attributions":
                 self.attributions.append(Attribution.model_validate_json(body))
                 assert self.attributions[-1].stream_uid in {uid for uid, _ in self.epochs}

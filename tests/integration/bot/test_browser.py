@@ -189,6 +189,19 @@ async def test_a_stand_in_is_joined_heard_and_left_when_it_ends(
         assert connection.position_ms == round(stream.captured_until_s * 1_000)
 
 
+async def test_who_is_shown_as_speaking_on_a_page_with_mixed_sound_is_told(
+    bot: _Bot, bots: "BotsTwin", pages: _Pages
+) -> None:
+    """When it began and when it ended on the session's clock, with what a page is late by; the rest is nobody's."""
+    await bot.start("zoom", pages.url("zoom", "end_ms=4000"), passcode="right")
+
+    assert await bot.exit_code() == 0, bot.output
+    ((name, from_s, until_s),) = bots.shown
+    assert name == "Joe"
+    assert 0.0 <= from_s < until_s < 8.0
+    assert 1.5 <= until_s - from_s <= 4.0
+
+
 async def test_a_stop_in_the_lobby_withdraws(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
     """By the page's own button, so that nobody lets in who is gone."""
     await bot.start("google_meet", pages.url("google_meet", "admit_ms=never"))

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from vexa_events.envelope import Event, encode_binary, encode_structured
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import BotStatus
-from vexa_events.lifecycle import BotStatusChanged, MeetingFinalized, StreamAttributed
+from vexa_events.lifecycle import MAX_HINTS, BotStatusChanged, MeetingFinalized, SpeakerHinted, StreamAttributed
 from vexa_events.registry import (
     CONTRACTS,
     attributed_event,
     bot_event,
     committed_event,
     finalized_event,
+    hinted_event,
     read_data,
 )
 from vexa_events.transcript import TranscriptCommitted
@@ -44,6 +45,11 @@ def an_attribution(**changes: Any) -> StreamAttributed:
     return StreamAttributed.model_validate({**IDS, **speaker, **changes})
 
 
+def hinted(count: int = 3, **changes: Any) -> SpeakerHinted:
+    hints = [{"seq": 7 + n, "from_s": n, "until_s": n + 1, "speaker": "Zoë", **changes} for n in range(count)]
+    return SpeakerHinted.model_validate({**IDS, "evidence": changes.get("speaker", "frame"), "hints": hints})
+
+
 def an_end(**changes: Any) -> MeetingFinalized:
     figures = {"status": BotStatus.COMPLETED, "segments": 9, "captured_s": 60, "missing_s": 0}
     return MeetingFinalized.model_validate({**IDS, **WHERE, **figures, "at": AT, **changes})
@@ -61,6 +67,7 @@ def an_end(**changes: Any) -> MeetingFinalized:
             "streams/s.1",
             ("s.1", "0000000002"),
         ),
+        (hinted_event(hinted()), "vexa.speaker.hinted.v1", "s:hints:7-9", "meetings/5", ("5", "0000000007")),
         (finalized_event(an_end()), "vexa.meeting.finalized.v1", "s:finalized", "meetings/5", ("5", "0000000000")),
     ],
 )
@@ -119,6 +126,7 @@ def test_two_batches_never_share_an_id(one: tuple[str, int, int], other: tuple[s
     [
         lambda text: bot_event(a_change(reason=text * 255, evidence=text * 4_000, platform=text * 255)),
         lambda text: attributed_event(an_attribution(speaker=text * 255, evidence=text * 4_000)),
+        lambda text: hinted_event(hinted(MAX_HINTS, speaker=text * 255)),
     ],
 )
 def test_the_longest_facts_fit_an_event(make: Callable[[str], Event], filler: str) -> None:

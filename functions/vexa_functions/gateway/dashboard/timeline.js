@@ -29,7 +29,7 @@ export class Timeline {
     const bars = [
       bar(stream.start, stream.stored_until, end, "stored", "stored"),
       bar(stream.stored_until, stream.captured_until, end, "pending", "on its way"),
-      ...spoken.map((segment) => bar(segment.start, segment.end, end, "speech", `${name}, ${clock(segment.start)}`)),
+      ...spoken.map((segment) => this.said(segment, segment.mixed ? (segment.speaker ?? name) : name, end)),
       ...gaps.map((gap) => bar(gap.start, gap.end, end, "missing", `missing ${duration(gap.end - gap.start)}: ${reasonOf(gap)}`)),
     ];
     const missing = gaps.length ? `, ${duration(stream.missing_s)} missing` : ", nothing missing";
@@ -37,6 +37,12 @@ export class Timeline {
     const drawing = el("div", { class: "lane", role: "img", "aria-label": label }, ...bars);
     drawing.addEventListener("click", (event) => this.pick(event, drawing, end));
     return el("div", { class: `row ${this.colours.of(name)}` }, el("span", { class: "name", title: name }, name), drawing);
+  }
+
+  // In a mixed lane each one's words have their colour.
+  said(segment, speaker, end) {
+    const kind = segment.mixed ? `speech ${this.colours.of(speaker)}` : "speech";
+    return bar(segment.start, segment.end, end, kind, `${speaker}, ${clock(segment.start)}`);
   }
 
   pick(event, drawing, end) {

@@ -24,7 +24,7 @@ export class Transcript {
   // so what the live feed brought meanwhile stays.
   load(segments, missing) {
     this.gaps = missing.map((gap) => ({ ...gap, id: `gap-${gap.stream_uid}-${gap.start}` }));
-    for (const segment of segments) this.store(segment);
+    this.storeAll(segments);
   }
 
   // Takes one message of the live feed.
@@ -35,11 +35,18 @@ export class Transcript {
       if (stream) this.drafts.set(stream, segments.filter((segment) => !this.stored.has(segment.segment_id)));
       for (const segment of segments) this.learn(segment);
     }
-    if (message.type === "transcript.finalized") for (const segment of segments) this.store(segment);
+    if (message.type === "transcript.finalized") this.storeAll(segments);
   }
 
   endDrafts() {
     this.drafts.clear();
+  }
+
+  // Parts of a segment that is shared by several people come together, and replace those that were known.
+  storeAll(segments) {
+    const shared = new Set(segments.filter((segment) => segment.mixed).map((segment) => wholeOf(segment.segment_id)));
+    if (shared.size) for (const id of this.stored.keys()) if (shared.has(wholeOf(id))) this.stored.delete(id);
+    for (const segment of segments) this.store(segment);
   }
 
   store(segment) {
@@ -53,12 +60,14 @@ export class Transcript {
 
   // Remembers who speaks in a stream; the higher revision wins, also for what was said before.
   learn(segment) {
+    if (segment.mixed) return;
     const known = this.speakers.get(segment.stream_uid);
     if (!segment.speaker || (known && known.revision > segment.revision)) return;
     this.speakers.set(segment.stream_uid, { name: segment.speaker, revision: segment.revision });
   }
 
   speakerOf(segment) {
+    if (segment.mixed) return segment.speaker;
     return segment.speaker && !segment.revision ? segment.speaker : (this.speakers.get(segment.stream_uid)?.name ?? segment.speaker);
   }
 
@@ -114,6 +123,11 @@ export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+// The id of the segment that a part belongs to: parts have a point and the number of their first word behind it.
+function wholeOf(id) {
+  return id.replace(/(-\d+)\.\d+$/, "$1");
 }
 
 function gapTurn(gap) {

@@ -29,6 +29,8 @@ class Speakers:
         """Learn from stored text; put names to drafts."""
         if message.kind is LiveKind.FINALIZED:
             for segment in message.segments:
+                if segment.mixed:
+                    self._mixed.add(segment.stream_uid)
                 self._learn(segment.stream_uid, segment.revision, segment.speaker)
             return message
         if message.kind is LiveKind.STATUS or message.stream_uid is None or not message.segments:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vexa_events.fields import Name
-from vexa_events.identity import BotStatus, segment_id
+from vexa_events.identity import BotStatus
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment
 from vexa_functions.store.transcripts import StoredSegment
 
@@ -81,13 +81,14 @@ def _segment(segment: LiveSegment, session_uid: str) -> Json:
         "language": segment.language,
         "speaker": segment.speaker,
         "revision": segment.revision,
+        "mixed": segment.mixed,
         "completed": segment.completed,
     }
 
 
 def _stored(segment: StoredSegment) -> Json:
     return {
-        "segment_id": segment_id(segment.stream_uid, segment.epoch, segment.seq),
+        "segment_id": segment.segment_id,
         "stream_uid": segment.stream_uid,
         "session_uid": segment.session_uid,
         "start": segment.start_s,
@@ -96,5 +97,6 @@ def _stored(segment: StoredSegment) -> Json:
         "language": segment.language,
         "speaker": segment.speaker,
         "revision": segment.revision,
+        "mixed": segment.is_mixed,
         "completed": True,
     }

@@ -30,12 +30,21 @@ async function speak(tile, hz) {
 // A browser in which remote audio plays but its samples are all zero.
 if (options.deaf) AudioContext.prototype.createMediaStreamSource = function () { return new GainNode(this); };
 
-async function attend({ lobby, meeting, ended, tiles }) {
+// Shows the first person as speaking from half a second on, for two seconds.
+async function shine(tile, mark) {
+  await later(500);
+  tile.classList.add(mark);
+  await later(2000);
+  tile.classList.remove(mark);
+}
+
+async function attend({ lobby, meeting, ended, tiles, speaking }) {
   show(lobby);
   if (options.admit_ms === "never") return;
   await later(numberOf("admit_ms", 700));
   show(meeting);
   await Promise.all(Array.from(document.querySelectorAll(tiles), (tile, index) => speak(tile, 300 + 200 * index)));
+  if (speaking) shine(document.querySelector(tiles), speaking);
   if (options.end_ms === "never") return;
   await later(numberOf("end_ms", 3000));
   show(ended);

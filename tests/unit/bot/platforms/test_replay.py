@@ -14,6 +14,7 @@ from vexa_bot.capture import (
     AudioHeard,
     AudioMissed,
     Fact,
+    SpeakerHinted,
     SpeakerLearnt,
     StreamEnded,
     StreamFound,
@@ -147,3 +148,34 @@ async def test_a_file_that_was_cut_off_is_told_missing_in_real_time(recordings: 
     assert missed[-1].until_ms == 1_000
     assert isinstance(facts[-1], Ending)
     assert "track-ann.flac" in (facts[-1].evidence or "")
+
+
+async def test_a_mix_is_nobodys_and_who_was_shown_as_speaking_is_told_when_it_is_over(tmp_path: Path) -> None:
+    """Never before: the replay must not know more than a bot in the meeting; what the end cuts off ends there."""
+    (tmp_path / "mix").mkdir()
+    write_wav(tmp_path / "mix" / "mixed.wav", seconds=1.0)
+    (tmp_path / "mix" / "hints.json").write_text(
+        '[{"from_s": 0.1, "until_s": 0.5, "speaker": "Joe"}, {"from_s": 0.5, "until_s": 9, "speaker": "Nina"}]'
+    )
+
+    told = await play(tmp_path, "mix")
+
+    (learnt,) = [fact for _, fact in told if isinstance(fact, SpeakerLearnt)]
+    joe, nina = [(at_s, fact) for at_s, fact in told if isinstance(fact, SpeakerHinted)]
+    assert learnt.speaker == "Speaker A"
+    assert 0.5 <= joe[0] <= 0.7
+    assert (joe[1].speaker, joe[1].from_ms, joe[1].until_ms) == ("Joe", 100, 500)
+    assert (nina[1].speaker, nina[1].from_ms, nina[1].until_ms) == ("Nina", 500, 1_000)
+
+
+async def test_hints_that_cannot_be_read_cost_the_names_alone(tmp_path: Path) -> None:
+    """The meeting is heard, and its end tells what is wrong."""
+    (tmp_path / "mix").mkdir()
+    write_wav(tmp_path / "mix" / "mixed.wav", seconds=0.5)
+    (tmp_path / "mix" / "hints.json").write_text("{}")
+
+    facts = [fact for _, fact in await play(tmp_path, "mix")]
+
+    assert sum(len(fact.samples) for fact in facts if isinstance(fact, AudioHeard)) == 500 * BYTES_PER_MS
+    assert isinstance(facts[-1], Ending)
+    assert "hints.json" in (facts[-1].evidence or "")
