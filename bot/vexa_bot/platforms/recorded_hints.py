@@ -10,8 +10,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from vexa_bot.capture import LONGEST_HINT_MS, SpeakerHinted
 from vexa_bot.session_clock import to_ms
 from vexa_events.errors import InvalidMessage
+from vexa_events.faults import faults
 from vexa_events.fields import Message, Name, Seconds
-from vexa_events.registry import faults
 
 logger = logging.getLogger(__name__)
 FILE = "hints.json"
