@@ -6,6 +6,7 @@ import os
 import sys
 
 import uvicorn
+import uvloop
 
 from vexa_events.errors import VexaError
 from vexa_events.logs import configure_logging
@@ -26,7 +27,7 @@ def main() -> int:
         settings = BrokerSettings.from_env(os.environ)
         configure_logging(settings.log_level, quiet=("httpx", "httpcore", "uvicorn.error"))
         resources = read_manifests(settings)
-        asyncio.run(serve(settings, resources))
+        uvloop.run(serve(settings, resources))
     except VexaError as exc:
         sys.stderr.write(f"broker: {exc}\n")
         return 1

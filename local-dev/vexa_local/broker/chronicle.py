@@ -91,6 +91,7 @@ class Chronicle:
         self._client = client
         self._clock = clock
         self._waiting: deque[tuple[BrokerName, Note]] = deque(maxlen=MAX_WAITING)
+        self._writing = asyncio.Lock()
         self.dropped = 0
         """Notes that were never written."""
 
@@ -134,18 +135,19 @@ class Chronicle:
             await self.write()
 
     async def write(self) -> None:
-        """Write what waits; where Valkey fails, the notes are dropped and counted."""
-        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not batch:
-            return
-        try:
-            async with answered(), self._client.pipeline(transaction=False) as pipeline:
-                for broker, note in batch:
-                    pipeline.xadd(_key(broker), {"note": note.model_dump_json(exclude_none=True)}, maxlen=KEPT)
-                await pipeline.execute()
-        except Unavailable:
-            self.dropped += len(batch)
-            logger.warning("notes not written", extra={"dropped": self.dropped})
+        """Write what waits, one writer at a time; where Valkey fails, the notes are dropped and counted."""
+        async with self._writing:
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not batch:
+                return
+            try:
+                async with answered(), self._client.pipeline(transaction=False) as pipeline:
+                    for broker, note in batch:
+                        pipeline.xadd(_key(broker), {"note": note.model_dump_json(exclude_none=True)}, maxlen=KEPT)
+                    await pipeline.execute()
+            except Unavailable:
+                self.dropped += len(batch)
+                logger.warning("notes not written", extra={"dropped": self.dropped})
 
     def _add(self, broker: BrokerName, note: Note) -> None:
         if len(self._waiting) == MAX_WAITING:

@@ -15,7 +15,7 @@ from uuid import uuid4
 import redis.asyncio as redis
 from pydantic import TypeAdapter
 from redis.exceptions import ResponseError
-from redis.typing import EncodableT, FieldT
+from redis.typing import EncodableT
 
 from vexa_events.envelope import Event, encode_binary, parse_http
 from vexa_events.errors import Overloaded
@@ -23,6 +23,7 @@ from vexa_local.broker.delivery import Progress
 from vexa_local.broker.filters import attributes_of
 from vexa_local.broker.resources import BrokerName, Trigger
 from vexa_local.broker.valkey import answered, text_of
+from vexa_local.broker.writing import Command, Writer
 
 GROUP = "deliveries"
 CONSUMER = "local"
@@ -61,6 +62,7 @@ class Journal:
         """`client` comes from open_valkey."""
         self.broker = broker
         self._client = client
+        self._writer = Writer(client)
         self._triggers = tuple(triggers)
         self._max_backlog = max_backlog
         self._backlogs: dict[str, int] = {}
@@ -74,11 +76,8 @@ class Journal:
         await self._check_room(wanting)
         uid = uuid4().hex
         fields = _fields(event, {"ttl": str(ttl), "uid": uid})
-        async with answered(), self._client.pipeline(transaction=True) as pipeline:
-            for name in wanting:
-                pipeline.xadd(self._stream(name), fields)
-                pipeline.xlen(self._stream(name))
-            answers = await pipeline.execute() if wanting else []
+        added = [command for name in wanting for command in (_add(self._stream(name), fields), self._length(name))]
+        answers = await self._writer.write(*added) if wanting else []
         self._backlogs.update(zip(wanting, answers[1::2], strict=True))
         return uid
 
@@ -117,16 +116,16 @@ class Journal:
 
     async def finish(self, trigger: str, entry: Entry) -> None:
         """Let go of an entry that a Trigger is done with."""
-        async with answered(), self._client.pipeline(transaction=True) as pipeline:
-            self._drop(pipeline, trigger, entry)
-            await pipeline.execute()
+        await self._writer.write(*self._dropped(trigger, entry))
 
     async def bury(self, trigger: str, entry: Entry, letter: Event) -> None:
         """Keep a dead letter and let go of its entry, both or neither."""
-        async with answered(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.xadd(f"{self._key}:dead", _fields(letter, {"trigger": trigger}), maxlen=MAX_DEAD)
-            self._drop(pipeline, trigger, entry)
-            await pipeline.execute()
+        letter_added = _add(f"{self._key}:dead", _fields(letter, {"trigger": trigger}), "MAXLEN", "~", MAX_DEAD)
+        await self._writer.write(letter_added, *self._dropped(trigger, entry))
+
+    async def aclose(self) -> None:
+        """Wait for what is being written."""
+        await self._writer.aclose()
 
     @property
     def _known_key(self) -> str:
@@ -138,10 +137,16 @@ class Journal:
     def _progress_key(self, trigger: str) -> str:
         return f"{self._key}:progress:{trigger}"
 
-    def _drop(self, pipeline: Any, trigger: str, entry: Entry) -> None:
-        pipeline.xack(self._stream(trigger), GROUP, entry.id)
-        pipeline.xdel(self._stream(trigger), entry.id)
-        pipeline.hdel(self._progress_key(trigger), entry.id)
+    def _length(self, trigger: str) -> Command:
+        return ("XLEN", self._stream(trigger))
+
+    def _dropped(self, trigger: str, entry: Entry) -> Sequence[Command]:
+        stream = self._stream(trigger)
+        return (
+            ("XACK", stream, GROUP, entry.id),
+            ("XDEL", stream, entry.id),
+            ("HDEL", self._progress_key(trigger), entry.id),
+        )
 
     async def _check_room(self, wanting: Sequence[str]) -> None:
         """Look again where the backlog was full; raise Overloaded where it still is."""
@@ -175,11 +180,13 @@ def read_fields(fields: Mapping[bytes, bytes]) -> Event:
     return parse_http(json.loads(fields[b"headers"]), fields[b"body"])
 
 
-def _fields(event: Event, more: Mapping[str, str]) -> dict[FieldT, EncodableT]:
+def _fields(event: Event, more: Mapping[str, str]) -> Mapping[str, EncodableT]:
     headers, body = encode_binary(event)
-    fields: dict[FieldT, EncodableT] = {"headers": json.dumps(headers), "body": body}
-    fields.update(more.items())
-    return fields
+    return {"headers": json.dumps(headers), "body": body, **more}
+
+
+def _add(stream: str, fields: Mapping[str, EncodableT], *options: EncodableT) -> Command:
+    return ("XADD", stream, *options, "*", *(part for field in fields.items() for part in field))
 
 
 def _entry(id_: str, fields: Mapping[bytes, bytes]) -> Entry:

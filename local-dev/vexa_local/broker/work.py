@@ -18,7 +18,7 @@ from vexa_local.broker.journal import Journal
 from vexa_local.broker.letters import FunctionLetters, KeptLetters, Letters
 from vexa_local.broker.pinger import ping_forever
 from vexa_local.broker.resources import BrokerName, Resources, Trigger
-from vexa_local.broker.sender import Sender
+from vexa_local.broker.sender import Sender, open_sender
 from vexa_local.broker.valkey import open_valkey
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ async def open_deps(
     """Open the connections, and the stream of every Trigger before the first event is accepted."""
     async with AsyncExitStack() as stack:
         valkey = await stack.enter_async_context(open_valkey(redis_url))
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=None, trust_env=False))  # noqa: S113 - the sender bounds each delivery
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        sender = await stack.enter_async_context(open_sender())
         chronicle = Chronicle(valkey)
         journals = {broker: Journal(valkey, broker, resources.triggers_of(broker)) for broker in resources.brokers}
         ingresses = {broker: Ingress(journal, chronicle) for broker, journal in journals.items()}
@@ -69,7 +70,7 @@ async def open_deps(
             journals=journals,
             ingresses=ingresses,
             chronicle=chronicle,
-            sender=Sender(client),
+            sender=sender,
             tallies={trigger.name: Tally() for trigger in resources.triggers},
             letters={
                 broker: {"broker": KeptLetters(valkey, broker, ingress), **shared}
@@ -77,6 +78,7 @@ async def open_deps(
             },
         )
         for journal in deps.journals.values():
+            stack.push_async_callback(journal.aclose)
             await journal.open_streams()
         yield deps
 
