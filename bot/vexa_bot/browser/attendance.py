@@ -98,7 +98,7 @@ class BrowserPlatform:
         elif step is Milestone.ADMITTED:
             yield self._enter()
         elif isinstance(step, Ending):
-            self._ending = _with_failure(step, joining.failure)
+            self._ending = _with_failure(step, joining.hindrance)
         self._check_page(visit, snapshot, verdict, now_s)
         if not self._is_inside:
             joining.keep_going(verdict.state, now_s=now_s)

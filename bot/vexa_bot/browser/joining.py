@@ -40,6 +40,14 @@ class Joining:
                 logger.info("joining again", extra={"state": state.value})
                 self._begin()
 
+    @property
+    def hindrance(self) -> StepFailed | None:
+        """Tell what stands in the way: what failed, or a page that still loads."""
+        loading = self._visit.steps.loading
+        if self.failure is None and loading is not None:
+            return StepFailed("page_unreachable", f"{loading} does not answer")
+        return self.failure
+
     async def aclose(self) -> None:
         """Stop clicking."""
         if self._task is not None:

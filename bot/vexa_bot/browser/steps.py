@@ -30,14 +30,18 @@ class Steps:
     """One page, driven."""
 
     def __init__(self, page: Page) -> None:
+        self.loading: str | None = None
+        """The address from which nothing has come yet."""
         self._page = page
 
     async def open(self, url: str) -> None:
         """Load an address."""
+        self.loading = url
         try:
             answer = await self._page.goto(url, wait_until="domcontentloaded", timeout=OPEN_LIMIT_S * 1_000)
         except PlaywrightError as exc:
             raise StepFailed("page_unreachable", f"{url}: {_first_line(exc)}") from exc
+        self.loading = None
         if answer is not None and answer.status >= 400:
             raise StepFailed("page_unreachable", f"{url} answered {answer.status}")
 
