@@ -63,6 +63,8 @@ class StreamClient:
         """What a worker last agreed to; a refused change gives way to it."""
         self.refusal = ""
         """What the worker said that refused the stream last; empty since one served it."""
+        self.declined = ""
+        """What the worker said that refused a change, after which the former tuning went on."""
         self._kind = kind
         self._tuning = tuning
         self._ordered = tuning
@@ -189,6 +191,7 @@ class StreamClient:
             return 0.0
         if self.worked is not None and self._tuning != self.worked:
             self._tuning = self.worked
+            self.declined = text
             logger.warning("new tuning refused, the former goes on", extra=facts)
             return 0.0
         logger.warning("worker refused the stream", extra=facts)

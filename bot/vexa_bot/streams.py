@@ -97,6 +97,10 @@ class Streams:
         said = (client.refusal for client in self._clients if not client.tape.is_settled)
         return tuple(dict.fromkeys(text for text in said if text))
 
+    def declined(self) -> tuple[str, ...]:
+        """Tell what workers said that refused a change with which no stream went on, each text once."""
+        return tuple(dict.fromkeys(client.declined for client in self._clients if client.declined))
+
     def _found(self, fact: StreamFound, spawn: Spawn) -> None:
         number = len(self._buffer.tapes) + 1
         if number > MAX_STREAMS:

@@ -337,6 +337,8 @@ async def test_a_refused_language_costs_nothing_in_any_stream(
     assert await bot.exit_code() == 0, bot.output
     assert bots.path[-1] == "completed"
     assert pool.refused
+    assert (bots.statuses[-1].evidence or "").startswith("change refused: "), "the user learns of it"
+    assert "de" in (bots.statuses[-1].evidence or "")
     assert pool.stored_ms["session.1"] == 1_500
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from vexa_events.errors import Unavailable
 from vexa_functions.bots.launchers.docker import ContainerShape, DockerLauncher
 from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher
+from vexa_functions.bots.launchers.kubernetes_job import job_of
 from vexa_functions.bots.launchers.launcher import Exited, Launcher, NewBot, Observation, Running, Starting, Unknown
 from vexa_functions.bots.launchers.process import ProcessLauncher
 
@@ -266,6 +268,44 @@ async def test_a_job_finds_the_recording_that_everybody_may_try(cluster: Any) ->
 
     assert {"name": "recording", "configMap": {"name": "smoke", "optional": True}} in pod["volumes"]
     assert {"name": "recording", "mountPath": "/recordings/smoke"} in pod["containers"][0]["volumeMounts"]
+
+
+async def test_a_job_is_locked_in_bounded_and_labelled(cluster: Any) -> None:
+    """As namespaces that enforce the restricted standard demand; what it may take, and for how long, is bounded."""
+    launcher: KubernetesLauncher = cluster.launcher()
+    reference = await launcher.launch(a_bot(SLEEP))
+
+    (job,) = cluster.jobs.values()
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert (spec["backoffLimit"], pod["restartPolicy"], pod["automountServiceAccountToken"]) == (0, "Never", False)
+    assert 3_600 < spec["activeDeadlineSeconds"] <= 2 * 3_600
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] != 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    for bound in ("requests", "limits"):
+        assert container["resources"][bound].keys() >= {"cpu", "memory", "ephemeral-storage"}
+    for labels in (job["metadata"]["labels"], spec["template"]["metadata"]["labels"]):
+        assert (labels["vexa.deployment"], labels["vexa.session"], labels["vexa.meeting"]) == ("test", "session", "7")
+    await launcher.remove(reference)
+    await launcher.aclose()
+
+
+async def test_jobs_of_another_deployment_are_none_of_ours(cluster: Any) -> None:
+    """Two may share a namespace, and neither ends the other's bots as strangers."""
+    cluster.jobs["vexa-bot-theirs"] = job_of(
+        a_bot(SLEEP, session_uid="theirs"), replace(cluster.shape(), deployment="another")
+    ).to_dict()
+    launcher: KubernetesLauncher = cluster.launcher()
+
+    assert await launcher.found() == []
+    await launcher.aclose()
 
 
 async def test_a_job_without_its_secret_is_taken_back(cluster: Any) -> None:
