@@ -1,13 +1,15 @@
-"""Decides whose window is decoded next: the stream whose newest audio has waited longest."""
+"""Gives the model to the streams, turn by turn."""
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from vexa_events.errors import Unavailable, VexaError
 from vexa_pool.engine.model import DecodeRequest, Model
+from vexa_pool.engine.turns import Turn, Turns
 from vexa_pool.streaming.session import Due
 from vexa_pool.streaming.window import Purpose, Transcription
 
@@ -16,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 class Lane(Protocol):
     """One stream as the scheduler sees it."""
+
+    @property
+    def tenant(self) -> str:
+        """Whose stream it is; the model's time is shared among tenants."""
 
     @property
     def lag_s(self) -> float:
@@ -52,21 +58,24 @@ class Scheduler:
         self._meter = meter
         self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="model")
-        self._lanes: list[Lane] = []
+        self._turns = Turns(threads=threads, most=model.decode_batch)
+        self._served_at_s: dict[Lane, float] = {}
         self._work = asyncio.Event()
 
     def lags_s(self) -> list[float]:
         """Tell of every stream how far it is behind its speaker."""
-        return [lane.lag_s for lane in self._lanes]
+        return [lane.lag_s for lane in self._served_at_s]
 
     def add(self, lane: Lane) -> None:
         """Schedule the windows of a stream from now on."""
-        self._lanes.append(lane)
+        self._served_at_s[lane] = -math.inf
         self.wake()
 
     def remove(self, lane: Lane) -> None:
         """Stop scheduling a stream; the words of a window in flight are dropped."""
-        self._lanes.remove(lane)
+        del self._served_at_s[lane]
+        if all(other.tenant != lane.tenant for other in self._served_at_s):
+            self._turns.forget(lane.tenant)
 
     def wake(self) -> None:
         """Say that a lane may have become due."""
@@ -92,19 +101,21 @@ class Scheduler:
             self.wake()
 
     def _pick(self) -> list[tuple[Lane, DecodeRequest]]:
-        """Take the stalest window, joined by the next stalest of the same length, leaving a share to other threads."""
-        due = [(waiting, lane) for lane in self._lanes if (waiting := lane.due()) is not None]
-        due.sort(key=lambda entry: entry[0].staleness_s, reverse=True)
-        share = min(self._model.decode_batch, -(-len(due) // self._threads))
-        group: list[tuple[Lane, DecodeRequest]] = []
-        for waiting, lane in due:
-            if waiting.encoder_s == due[0][0].encoder_s and len(group) < share:
-                request = lane.next_request()
-                self._meter.decoding(
-                    request.window.purpose, audio_s=request.window.speech_s, step_s=waiting.staleness_s
-                )
-                group.append((lane, request))
-        return group
+        """Take the windows whose turn it is."""
+        now_s = asyncio.get_running_loop().time()
+        due = [(lane, waiting) for lane in self._served_at_s if (waiting := lane.due()) is not None]
+        chosen = self._turns.choose([self._turn(lane, waiting, now_s) for lane, waiting in due])
+        return [self._take(*due[at], now_s) for at in chosen]
+
+    def _turn(self, lane: Lane, waiting: Due, now_s: float) -> Turn:
+        waited_s = min(waiting.staleness_s, now_s - self._served_at_s[lane])
+        return Turn(tenant=lane.tenant, waited_s=waited_s, encoder_s=waiting.encoder_s)
+
+    def _take(self, lane: Lane, waiting: Due, now_s: float) -> tuple[Lane, DecodeRequest]:
+        request = lane.next_request()
+        self._served_at_s[lane] = now_s
+        self._meter.decoding(request.window.purpose, audio_s=request.window.speech_s, step_s=waiting.staleness_s)
+        return lane, request
 
     async def _decode(self, group: Sequence[tuple[Lane, DecodeRequest]]) -> None:
         requests = [request for _, request in group]
@@ -115,9 +126,11 @@ class Scheduler:
         except Exception as exc:  # noqa: BLE001 - outermost loop; a window that fails must not stop the others
             await self._decode_alone(group, exc)
             return
-        self._meter.decoded(loop.time() - began_at_s)
+        took_s = loop.time() - began_at_s
+        self._meter.decoded(took_s)
+        self._turns.charge([lane.tenant for lane, _ in group if lane in self._served_at_s], took_s)
         for (lane, _), words in zip(group, heard, strict=True):
-            if lane in self._lanes:
+            if lane in self._served_at_s:
                 self._hand_over(lane, words)
 
     def _hand_over(self, lane: Lane, heard: Transcription) -> None:
@@ -137,5 +150,5 @@ class Scheduler:
             return
         logger.error("window could not be decoded", exc_info=error)
         lane = group[0][0]
-        if lane in self._lanes:
+        if lane in self._served_at_s:
             lane.fail(Unavailable(f"the model failed: {type(error).__name__}"))

@@ -42,6 +42,11 @@ class BoundStream:
         self._now = now
 
     @property
+    def tenant(self) -> str:
+        """The user whose meeting this is."""
+        return str(self._claims.user_id)
+
+    @property
     def fence(self) -> Conflict | None:
         """The error that ends the stream where a newer epoch has taken over."""
         if not self.publication.pending.is_fenced:

@@ -49,6 +49,8 @@ MOST_BACKLOG_S = 60.0
 LOOK_EVERY_S = 1.0
 """A sender that is let wait falls behind meanwhile, which is looked at this often."""
 WAIT_MINUTES = 1.0
+PLAIN_CLIENTS = ""
+"""The tenant of all who show no token."""
 CLOSE_REFUSED = 1008
 CLOSE_FAILED = 1011
 CLOSE_TRY_LATER = 1013
@@ -124,6 +126,7 @@ class _Carriage:
             StreamAudience(hello.uid, self._outbox, self._bound, services.metrics),
             language=hello.language,
             task=hello.task,
+            tenant=self._bound.tenant if self._bound else PLAIN_CLIENTS,
         )
         self._has_warned = False
 

@@ -37,8 +37,10 @@ class Audience(Protocol):
 class StreamLane:
     """One stream in the scheduler; ends with a fault, or drained."""
 
-    def __init__(self, session: Session, audience: Audience, *, language: str | None, task: Task) -> None:
+    def __init__(self, session: Session, audience: Audience, *, language: str | None, task: Task, tenant: str) -> None:
+        """Streams of one `tenant` share its part of the model's time."""
         self.session = session
+        self.tenant = tenant
         self.held_back = HeldBack()
         self._audience = audience
         self._language = language

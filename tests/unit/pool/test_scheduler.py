@@ -20,11 +20,15 @@ NOTHING = Transcription(words=(), language="en")
 class ALane:
     """Has one window due until it is decoded."""
 
-    def __init__(self, staleness_s: float, *, encoder_s: float = 6.0, is_poison: bool = False) -> None:
+    tenant = ""
+
+    def __init__(
+        self, staleness_s: float, *, encoder_s: float = 6.0, is_poison: bool = False, windows: int = 1
+    ) -> None:
         self.staleness_s = staleness_s
         self.encoder_s = encoder_s
         self.is_poison = is_poison
-        self.is_due = True
+        self.windows = windows
         self.faults: list[Exception] = []
         self.applied = 0
 
@@ -33,10 +37,10 @@ class ALane:
         return self.staleness_s
 
     def due(self) -> Due | None:
-        return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s) if self.is_due else None
+        return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s) if self.windows else None
 
     def next_request(self) -> DecodeRequest:
-        self.is_due = False
+        self.windows -= 1
         window = Window(
             purpose=Purpose.PARTIAL,
             start=round(self.staleness_s * 10),
@@ -97,6 +101,17 @@ async def test_the_stalest_stream_comes_first_with_others_of_its_length() -> Non
         await eventually(lambda: all(lane.applied for lane in lanes))
 
     assert model.groups == [[30, 10], [20]]
+
+
+async def test_a_burst_is_not_ahead_of_the_living() -> None:
+    """A stream with a minute to catch up on waits for its next turn as long as any other."""
+    model = Recorder()
+    burst, living = ALane(60.0, windows=3), [ALane(0.9, encoder_s=8.0), ALane(0.8, encoder_s=10.0)]
+
+    async with running(model, [burst, *living]):
+        await eventually(lambda: burst.applied == 3)
+
+    assert model.groups == [[600], [9], [8], [600], [600]]
 
 
 async def test_one_stream_that_the_model_cannot_take_does_not_harm_the_rest() -> None:

@@ -1,0 +1,55 @@
+"""
+Whose windows are decoded next: pure, values in and out.
+
+Of all tenants the one that has had the model for the shortest time goes first,
+so that under overload each has an equal share, however many streams it brings.
+Among a tenant's windows the earliest deadline goes first, which is that of the
+window that has waited longest. Others of the same length fill the group.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One stream that has a window due."""
+
+    tenant: str
+    waited_s: float
+    """Since its audio came, or since the stream's last turn if that is shorter: a burst is not ahead of the living."""
+    encoder_s: float
+
+
+class Turns:
+    """Remembers what each tenant has had."""
+
+    def __init__(self, *, threads: int, most: int) -> None:
+        """Groups hold at most `most` windows, and leave a share to the other threads."""
+        self._threads = threads
+        self._most = most
+        self._used_s: dict[str, float] = {}
+        self._level_s = 0.0
+
+    def choose(self, waiting: Sequence[Turn]) -> list[int]:
+        """Return the indexes of those that are decoded together; none where none waits."""
+        if not waiting:
+            return []
+        order = sorted(range(len(waiting)), key=lambda at: (self._used(waiting[at].tenant), -waiting[at].waited_s))
+        first = waiting[order[0]]
+        self._level_s = self._used(first.tenant)
+        share = min(self._most, -(-len(waiting) // self._threads))
+        return [at for at in order if waiting[at].encoder_s == first.encoder_s][:share]
+
+    def charge(self, tenants: Sequence[str], took_s: float) -> None:
+        """Share the time of a group among those whose windows it held, one entry a window."""
+        for tenant in tenants:
+            self._used_s[tenant] = self._used(tenant) + took_s / len(tenants)
+
+    def forget(self, tenant: str) -> None:
+        """A tenant has no stream any more."""
+        self._used_s.pop(tenant, None)
+
+    def _used(self, tenant: str) -> float:
+        """Return the time a tenant has had; one that asked for nothing meanwhile has saved nothing up."""
+        return max(self._level_s, self._used_s.get(tenant, 0.0))
