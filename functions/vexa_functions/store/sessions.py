@@ -22,7 +22,7 @@ VALUES ($1, $2, 'requested', $3, $4, $5, $6, $7)
 BY_UID = _SELECT + " WHERE s.session_uid = $1"
 LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
 LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
-RUNNING = _SELECT + " WHERE s.ended_at IS NULL ORDER BY s.requested_at LIMIT $1"
+RUNNING = _SELECT + " WHERE s.ended_at IS NULL ORDER BY coalesce(s.heartbeat_at, s.requested_at) LIMIT $1"
 ARE_FINALIZED = """
 SELECT count(*) > 0 AND bool_and(finalized_at IS NOT NULL) FROM sessions WHERE meeting_id = $1
 """
@@ -136,7 +136,7 @@ class Sessions:
         return _session(await self._connection.fetchrow(LOCK_RUNNING_OF_MEETING, meeting_id))
 
     async def running(self, *, limit: int) -> list[Session]:
-        """List sessions that have not ended, oldest first."""
+        """List sessions that have not ended, those silent for longest first: a tick that cannot see all sees the dead."""
         return [Session(**_parsed(row)) for row in await self._connection.fetch(RUNNING, limit)]
 
     async def count_arriving(self, *, within_s: float) -> int:
