@@ -6,8 +6,8 @@ proves is for `judging` to say.
 """
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 from vexa_events.errors import Unavailable
 from vexa_events.identity import BotStatus
@@ -39,11 +39,6 @@ PUBLISHED_KEPT = timedelta(days=7)
 Judgement = Ended | ToStop | ToKill | ToRemove | Undecided
 
 
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
 class Reconciler:
     """Ends sessions whose bot is provably gone, and bots whose session has ended."""
 
@@ -55,27 +50,29 @@ class Reconciler:
         announcer: Announcer,
         limits: Limits,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], Awaitable[datetime]] | None = None,
     ) -> None:
+        """`clock` tells the time of a sweep: the database's, as are the times that rows carry."""
         self._store = store
         self._launcher = launcher
         self._launching = launching
         self._announcer = announcer
         self._limits = limits
-        self._clock = clock
+        self._clock = clock or store.now
 
     async def sweep(self) -> None:
         """Launch what is due, judge every running session and every bot that is left over, publish what waits."""
-        await self._launch_due()
+        now = await self._clock()
+        await self._launch_due(now)
         try:
-            await self._reconcile()
+            await self._reconcile(now)
         except Unavailable as exc:
             logger.warning("launcher not asked", extra={"cause": str(exc)})
         await self._announcer.drain()
         async with self._store.reading() as tables:
             await tables.outbox.forget_published(older_than=PUBLISHED_KEPT)
 
-    async def _launch_due(self) -> None:
+    async def _launch_due(self, now: datetime) -> None:
         """Launch bots of which nothing is known; one refusal spares the launcher the others until the next tick."""
         async with self._store.reading() as tables:
             due = await tables.sessions.to_launch(limit=SWEEP_LIMIT)
@@ -84,8 +81,8 @@ class Reconciler:
             if cause is None:
                 cause = await self._launch_again(session)
             if cause is not None:
-                judgement = judge_launch(session, cause, now=self._clock(), limits=self._limits)
-                await self._carry_out(judgement, session, None)
+                judgement = judge_launch(session, cause, now=now, limits=self._limits)
+                await self._carry_out(judgement, session, None, now)
 
     async def _launch_again(self, session: Session) -> str | None:
         """Launch a bot, unless somebody is about to; return why the launcher could not."""
@@ -97,7 +94,7 @@ class Reconciler:
             return str(exc)
         return None
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, now: datetime) -> None:
         """The list of bots is read before the rows: a bot that it holds has had its row by then."""
         found = await self._launcher.found()
         async with self._store.reading() as tables:
@@ -105,25 +102,25 @@ class Reconciler:
             ends = await tables.sessions.ends([bot.session_uid for bot in found])
         by_uid = {bot.session_uid: bot for bot in found}
         for session in running:
-            await self._judge(session, by_uid.get(session.session_uid))
+            await self._judge(session, by_uid.get(session.session_uid), now)
         for bot in found:
             if bot.session_uid not in ends:
-                await self._clear(bot, since=bot.started_at)
+                await self._clear(bot, since=bot.started_at, now=now)
             elif (ended_at := ends[bot.session_uid]) is not None:
-                await self._clear(bot, since=ended_at)
+                await self._clear(bot, since=ended_at, now=now)
 
-    async def _judge(self, session: Session, bot: Found | None) -> None:
+    async def _judge(self, session: Session, bot: Found | None, now: datetime) -> None:
         reference = session.launcher_ref or await self._adopted(session, bot)
         if reference is None:
-            judgement: Judgement = judge_unlaunched(session, now=self._clock())
-            await self._carry_out(judgement, session, None)
+            judgement: Judgement = judge_unlaunched(session, now=now)
+            await self._carry_out(judgement, session, None, now)
             return
         seen = await self._launcher.observe(reference)
         if isinstance(seen, Exited):
-            await self._end_exited(session, seen)
+            await self._end_exited(session, seen, now)
         else:
-            judgement = judge_running(session, seen, now=self._clock(), limits=self._limits)
-            await self._carry_out(judgement, session, reference)
+            judgement = judge_running(session, seen, now=now, limits=self._limits)
+            await self._carry_out(judgement, session, reference, now)
 
     async def _adopted(self, session: Session, bot: Found | None) -> str | None:
         """Take up a bot that reported to us though its launch was never noted."""
@@ -134,17 +131,17 @@ class Reconciler:
         logger.warning("bot adopted", extra={"session_uid": session.session_uid})
         return bot.reference
 
-    async def _carry_out(self, judgement: Judgement, session: Session, reference: str | None) -> None:
+    async def _carry_out(self, judgement: Judgement, session: Session, reference: str | None, at: datetime) -> None:
         if isinstance(judgement, Ended):
-            await self._end(session, judgement)
+            await self._end(session, judgement, at)
             if reference is not None:
                 await self._launcher.stop(reference)
         elif reference is not None:
             await self._act(judgement, session.session_uid, reference)
 
-    async def _clear(self, bot: Found, *, since: datetime) -> None:
+    async def _clear(self, bot: Found, *, since: datetime, now: datetime) -> None:
         seen = await self._launcher.observe(bot.reference)
-        judgement = judge_leftover(since, seen, now=self._clock(), limits=self._limits)
+        judgement = judge_leftover(since, seen, now=now, limits=self._limits)
         await self._act(judgement, bot.session_uid, bot.reference)
 
     async def _act(self, judgement: Judgement, session_uid: str, reference: str) -> None:
@@ -158,19 +155,20 @@ class Reconciler:
             case ToRemove():
                 await self._launcher.remove(reference)
 
-    async def _end_exited(self, observed: Session, seen: Exited) -> None:
+    async def _end_exited(self, observed: Session, seen: Exited, now: datetime) -> None:
         async with self._store.reading() as tables:
             streams = await tables.streams.of_session(observed.session_uid)
-        await self._end(observed, judge_exit(observed, seen, streams, now=self._clock()))
+        await self._end(observed, judge_exit(observed, seen, streams, now=now), now)
 
-    async def _end(self, observed: Session, ended: Ended) -> None:
+    async def _end(self, observed: Session, ended: Ended, at: datetime) -> None:
         """Write the end, unless the bot reported one in the meantime."""
         async with self._store.transaction() as tables:
             session = await tables.sessions.lock(observed.session_uid)
             if session is None:
                 return
-            at = ended.at or self._clock()
-            entered = await enter(tables, session, ended.status, at=at, reason=ended.reason, evidence=ended.evidence)
+            entered = await enter(
+                tables, session, ended.status, at=ended.at or at, reason=ended.reason, evidence=ended.evidence
+            )
         if not entered:
             return
         told = {"session_uid": session.session_uid, "reason": ended.reason, "evidence": ended.evidence}

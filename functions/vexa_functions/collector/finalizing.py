@@ -28,13 +28,14 @@ class Finalizer:
         """Finalize every session that is due, then publish what the outbox holds."""
         async with self._store.reading() as tables:
             due = await tables.sessions.to_finalize(limit=SWEEP_LIMIT)
+        now = await self._store.now()
         for session in due:
-            await self._finalize(session)
+            await self._finalize(session, now=now)
         await self._relay.drain()
 
-    async def _finalize(self, session: Session) -> None:
+    async def _finalize(self, session: Session, *, now: datetime) -> None:
         async with self._store.transaction() as tables:
-            if not (await _is_stored(tables, session) or self._timed_out(session)):
+            if not (await _is_stored(tables, session) or self._timed_out(session, now)):
                 return
             is_new = await tables.sessions.set_finalized(session.session_uid)
             if is_new and not await tables.erasure.is_erased(session.meeting_id):
@@ -42,8 +43,8 @@ class Finalizer:
                 await tables.outbox.add(finalized_event(await _summary(tables, session)))
                 logger.info("session finalized", extra={"session_uid": session.session_uid})
 
-    def _timed_out(self, session: Session) -> bool:
-        return session.end_noted_at is not None and datetime.now(UTC) - session.end_noted_at > self._timeout
+    def _timed_out(self, session: Session, now: datetime) -> bool:
+        return session.end_noted_at is not None and now - session.end_noted_at > self._timeout
 
 
 async def _note_participants(tables: Tables, session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from vexa_functions.store.batches import Batches
 from vexa_functions.store.database import Connection, Database
@@ -38,6 +39,9 @@ class Tables:
         self.webhooks = Webhooks(connection)
 
 
+NOW = "SELECT clock_timestamp()"
+
+
 class Store:
     """Where services open their transactions."""
 
@@ -61,6 +65,17 @@ class Store:
         """Lend the tables for statements that stand alone."""
         async with self._database.connection() as connection:
             yield Tables(connection)
+
+    async def now(self) -> datetime:
+        """
+        Return the database's time.
+
+        Rows carry it; how old one is must not depend on the clock of the
+        machine that asks, which may be off or be set at any moment.
+        """
+        async with self._database.connection() as connection:
+            now: datetime = await connection.fetchval(NOW)
+        return now
 
 
 @asynccontextmanager

@@ -126,17 +126,28 @@ async def valkey(valkey_url: str) -> AsyncIterator["redis.Redis"]:
 
 
 @pytest.fixture
-async def collector(postgres_url: str, valkey_url: str, sink: Sink) -> AsyncIterator[httpx.AsyncClient]:
+def collector_env(postgres_url: str, valkey_url: str, sink: Sink) -> dict[str, str]:
+    """What the collector reads."""
+    return {
+        "DATABASE_URL": postgres_url,
+        "REDIS_URL": valkey_url,
+        "TOKEN_SIGNING_KEY": SIGNING_KEY,
+        "K_SINK": sink.url,
+        "FINALIZE_TIMEOUT_S": "60",
+    }
+
+
+@pytest.fixture
+async def collector(collector_env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """The collector's own app."""
-    settings = CollectorSettings.from_env(
-        {
-            "DATABASE_URL": postgres_url,
-            "REDIS_URL": valkey_url,
-            "TOKEN_SIGNING_KEY": SIGNING_KEY,
-            "K_SINK": sink.url,
-            "FINALIZE_TIMEOUT_S": "60",
-        }
-    )
+    async with _client(build_collector(CollectorSettings.from_env(collector_env))) as client:
+        yield client
+
+
+@pytest.fixture
+async def impatient_collector(collector_env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """One that waits for nothing once a session has ended."""
+    settings = CollectorSettings.from_env({**collector_env, "FINALIZE_TIMEOUT_S": "0"})
     async with _client(build_collector(settings)) as client:
         yield client
 

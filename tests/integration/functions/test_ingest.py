@@ -280,7 +280,26 @@ async def test_coverage_accounts_for_every_captured_second(meeting: Meeting) -> 
     assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]] == [(2.0, 3.0, "overload")]
 
 
-async def test_what_a_lost_bot_had_captured_is_shown_missing(meeting: Meeting) -> None:
+async def test_how_long_a_batch_is_waited_for_does_not_hang_on_the_clock_of_a_bot(meeting: Meeting) -> None:
+    """One that says that it ended long ago has ended now: what it captured may still be on its way."""
+    await meeting.open_epoch()
+    report = {"stream_uid": meeting.stream_uid, "captured_until_s": 1.0}
+    long_ago = {"status": "failed", "reason": "bot_lost", "at": "2026-01-01T00:00:00Z", "streams": [report]}
+    await meeting.call("statuses", long_ago)
+    await meeting.collector.post("/internal/tick")
+    before = await meeting.transcript()
+
+    await meeting.deliver(meeting.batch(epoch=1, seq=0, text="late"))
+    await meeting.collector.post("/internal/tick")
+
+    after = await meeting.transcript()
+    assert (before["finalized"], after["finalized"]) == (False, True)
+    assert after["coverage"]["missing"] == []
+
+
+async def test_what_a_lost_bot_had_captured_is_shown_missing(
+    meeting: Meeting, impatient_collector: httpx.AsyncClient
+) -> None:
     """After the session's end nothing is pending any more: what is not stored is missing, with the reason."""
     await meeting.open_epoch()
     await meeting.deliver(meeting.batch(epoch=1, seq=0, text="hello"))
@@ -289,7 +308,7 @@ async def test_what_a_lost_bot_had_captured_is_shown_missing(meeting: Meeting) -
         "statuses",
         {"status": "failed", "reason": "bot_lost", "at": "2026-01-01T00:00:00Z", "streams": [report]},
     )
-    await meeting.collector.post("/internal/tick")
+    await impatient_collector.post("/internal/tick")
 
     read = await meeting.transcript()
 

@@ -83,7 +83,10 @@ class World:
 
     async def tick(self, after_s: float = 0.0, launcher: Launcher | None = None) -> None:
         """Sweep as if so many seconds had passed."""
-        at = datetime.now(UTC) + timedelta(seconds=after_s)
+
+        async def later() -> datetime:
+            return await self.store.now() + timedelta(seconds=after_s)
+
         launcher = launcher or self.launcher
         terms = LaunchTerms(
             signing_key="a signing key for tests, 32 bytes or more",
@@ -92,7 +95,7 @@ class World:
             lease=timedelta(0),
         )
         launching = Launching(self.store, launcher, self.announcer, terms)
-        await Reconciler(self.store, launcher, launching, self.announcer, LIMITS, clock=lambda: at).sweep()
+        await Reconciler(self.store, launcher, launching, self.announcer, LIMITS, clock=later).sweep()
 
     async def exited(self, uid: str = "session") -> None:
         async with asyncio.timeout(20):
