@@ -55,6 +55,14 @@ def test_a_token_is_followed_by_another_from_half_of_its_time_on(age_s: int, is_
         assert expires_s == (now + timedelta(hours=1)).timestamp()
 
 
+def test_a_token_from_a_clock_that_is_ahead_is_good() -> None:
+    """Machines do not agree on the time: only the end of a token counts."""
+    ahead = datetime.now(UTC) + timedelta(minutes=2)
+    token = issue_session_token(CLAIMS, key=KEY, now=ahead, lifetime=timedelta(minutes=1))
+
+    assert verify_session_token(token, key=KEY) == CLAIMS
+
+
 @pytest.mark.parametrize(
     "token",
     [
