@@ -34,8 +34,13 @@ def kill_bots(folder: Path) -> None:
 
 def running_bots(folder: Path) -> list[psutil.Process]:
     """Find the living bots."""
-    found = (_find(file) for file in sorted(folder.glob("*.pid")))
-    return [process for process in found if process is not None]
+    return list(bots_by_session(folder).values())
+
+
+def bots_by_session(folder: Path) -> dict[str, psutil.Process]:
+    """Find the living bots by the session that each attends."""
+    found = ((file.stem, _find(file)) for file in sorted(folder.glob("*.pid")))
+    return {session_uid: process for session_uid, process in found if process is not None}
 
 
 def _stop_bots(folder: Path) -> int:

@@ -13,9 +13,19 @@ SELECT (SELECT count(*) FROM own WHERE status NOT IN ('completed', 'failed')) AS
          WHERE id = ANY($1::bigint[]) AND status NOT IN ('completed', 'failed')) AS running_meetings,
        (SELECT count(*) FROM pending_batches p JOIN streams USING (stream_uid) JOIN own USING (session_uid))
            AS pending_batches,
+       (SELECT count(*) FROM webhook_deliveries WHERE meeting_id = ANY($1::bigint[]) AND status = 'pending')
+           AS pending_webhooks,
        (SELECT count(*) FROM outbox WHERE published_at IS NULL AND refused IS NULL) AS unpublished_events,
        (SELECT count(*) FROM outbox WHERE refused IS NOT NULL) AS refused_events
 """
+COUNT_BATCHES = "SELECT count(*) FROM batches"
+TABLES = """
+SELECT table_name, format('SELECT count(*) FROM %I AS t WHERE t::text LIKE %L', table_name, '%' || $1 || '%') AS look
+  FROM information_schema.tables
+ WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND table_name <> ALL($2::text[])
+"""
+NUMBERS_AND_TIMES = ("batches", "sessions", "spans", "streams", "transitions")
+"""Tables that keep rows of a deleted meeting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +36,7 @@ class Unsettled:
     unfinalized_sessions: int
     running_meetings: int
     pending_batches: int
+    pending_webhooks: int
     unpublished_events: int
     refused_events: int
 
@@ -44,3 +55,13 @@ class Census:
     async def unsettled(self, meeting_ids: Sequence[int]) -> Unsettled:
         """Count what has not come to rest."""
         return Unsettled(**await self._connection.fetchrow(COUNT, list(meeting_ids)))
+
+    async def stored_batches(self) -> int:
+        """Count every batch that is stored."""
+        return int(await self._connection.fetchval(COUNT_BATCHES))
+
+    async def remains(self, session_uid: str) -> dict[str, int]:
+        """Count, by table, the rows that still name a session whose meeting was deleted."""
+        looks = await self._connection.fetch(TABLES, session_uid, list(NUMBERS_AND_TIMES))
+        counts = {row["table_name"]: int(await self._connection.fetchval(row["look"])) for row in looks}
+        return {table: count for table, count in counts.items() if count}

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vexa_events.errors import VexaError
+from vexa_local.chaos.report import redraw
 from vexa_local.chaos.run import ACKNOWLEDGEMENT, SCRIPTED, WHISPER, RunOptions, run_chaos
 from vexa_local.chaos.trial import Outcome
 from vexa_local.state import CHECKOUT
@@ -19,7 +20,11 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return the exit status."""
-    options = _options(_parser().parse_args(arguments))
+    parsed = _parser().parse_args(arguments)
+    if parsed.redraw is not None:
+        redraw(parsed.redraw)
+        return 0
+    options = _options(parsed)
     try:
         outcomes = asyncio.run(_run(options))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -70,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=_positive, default=3, metavar="N", help="how many seeds to try")
     add("--from-seed", type=int, default=1, metavar="K", help="the first one")
     add("--json", type=Path, metavar="FILE", help="write the results to FILE, and a plot beside it")
+    add("--redraw", type=Path, metavar="FILE", help="draw the plot of such a file anew, and run nothing")
     add("--minutes", type=float, metavar="M", help="begin no seed that cannot end its meetings by then")
     add("--length-s", type=float, metavar="S", help="hold only the first S seconds of each meeting (scripted engine)")
     add("--engine", choices=(SCRIPTED, WHISPER), default=SCRIPTED, help="spelt words, exact; or the real model")

@@ -2,19 +2,20 @@
 Whether a meeting went through the faults unharmed. Values in, findings out.
 
 What is due: every reference word whose middle lies in what its bot captured,
-outside of intervals that may be missing. Only a killed bot may leave such
-intervals: with the reason `bot_lost`, and as long as the outage at its death
-plus ALLOWED_S. If anything else was wrong around the death, the words that no
-worker had committed by then count to the outage.
+outside of intervals that may be missing. A bot that its user stopped captures
+until then. Only a killed bot may leave such intervals: with the reason
+`bot_lost`, and as long as the outage at its death plus ALLOWED_S. If anything
+else was wrong around the death, the words that no worker had committed by then
+count to the outage.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
 
 from vexa_events.identity import BotStatus, MissingReason
-from vexa_local.chaos.faults import BOT, CHANNEL, Fault
+from vexa_local.chaos.faults import BOT, CHANNEL, RECEIVER, USER, Fault, FaultKind
 from vexa_local.chaos.recordings import ReferenceWord
 from vexa_local.check import Finding
 
@@ -26,8 +27,8 @@ RECOVERY_S = 15.0
 """From the end of a fault until everything has been started again."""
 TAIL_S = 45.0
 """A worker holds what it heard of a bot that is gone for this long before it commits it."""
-COMMIT_LAG_S = 16.0
-"""The longest a worker hears speech without committing any of it."""
+COMMIT_LAG_S = 21.0
+"""The longest a worker hears speech without committing any of it, and what has been committed takes to be stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,14 @@ class Evidence:
     """What GET /transcripts answered."""
     live: Mapping[str, str]
     """Committed text by segment_id, as a watcher has it."""
-    death: Death | None
+    notices: Collection[str]
+    """Types of the webhooks that told of it."""
+    death: Death | None = None
+    is_told_to_leave: bool = False
+    captured_before: Mapping[str, float] = field(default_factory=dict)
+    """How far each speaker was known to be captured when the user told the bot to leave."""
+    is_watched: bool = True
+    """Whether the watcher could see it to its end."""
 
 
 @dataclass(slots=True)
@@ -89,7 +97,13 @@ class Words:
 
 def check_meeting(evidence: Evidence, tolerance: Tolerance) -> tuple[list[Finding], Words]:
     """Check one meeting; return what is wrong with it, and the count of its words."""
-    findings = [*_check_ending(evidence), *_check_missing(evidence), *_check_live(evidence)]
+    findings = [
+        *_check_ending(evidence),
+        *_check_captured(evidence),
+        *_check_missing(evidence),
+        *_check_live(evidence),
+        *_check_notices(evidence),
+    ]
     total = Words()
     for speaker in sorted({*evidence.words_by_speaker, *_speakers(evidence.transcript)}):
         found, words = _check_speaker(evidence, speaker, tolerance)
@@ -100,7 +114,7 @@ def check_meeting(evidence: Evidence, tolerance: Tolerance) -> tuple[list[Findin
 
 def outage_at(death_s: float, faults: Iterable[Fault]) -> float:
     """Tell how long something had been, or was going to be, wrong when a bot died."""
-    others = [fault for fault in faults if fault.target not in {BOT, CHANNEL}]
+    others = [fault for fault in faults if _holds_audio_up(fault)]
     near = [fault for fault in others if fault.at_s < death_s + TAIL_S and death_s < fault.until_s + RECOVERY_S]
     if not near:
         return 0.0
@@ -112,21 +126,52 @@ def outage_at(death_s: float, faults: Iterable[Fault]) -> float:
     return death_s - began_s + COMMIT_LAG_S
 
 
+def _holds_audio_up(fault: Fault) -> bool:
+    return fault.target not in {BOT, CHANNEL, RECEIVER, USER} and fault.kind is not FaultKind.STEP
+
+
 def _check_ending(evidence: Evidence) -> Iterator[Finding]:
     read = evidence.transcript
-    expected = BotStatus.COMPLETED if evidence.death is None else BotStatus.FAILED
-    reason = read.get("data", {}).get("reason")
-    if read["status"] != expected or (evidence.death is not None and reason != MissingReason.BOT_LOST):
-        yield Finding(rule="status", where=evidence.name, what=f"{read['status']} ({reason}), expected {expected}")
+    ended = (read["status"], read.get("data", {}).get("reason"))
+    expected = {(BotStatus.COMPLETED, "stopped_by_user" if evidence.is_told_to_leave else "meeting_ended")}
+    if evidence.is_told_to_leave:
+        expected.add((BotStatus.COMPLETED, "meeting_ended"))
+    if evidence.death is not None:
+        lost = (BotStatus.FAILED, MissingReason.BOT_LOST)
+        expected = {lost, *expected} if _is_whole(evidence) else {lost}
+    if ended not in expected:
+        told = " or ".join(sorted(f"{status} ({reason})" for status, reason in expected))
+        yield Finding(rule="status", where=evidence.name, what=f"{ended[0]} ({ended[1]}), expected {told}")
     if not read["finalized"]:
         yield Finding(rule="stuck", where=evidence.name, what="not finalized")
+
+
+def _is_whole(evidence: Evidence) -> bool:
+    """Tell whether a bot that was killed had nothing left to do: everything it captured is stored."""
+    missing_s = evidence.transcript["coverage"].get("missing_s", 0.0)
+    return not missing_s and not list(_check_captured(replace(evidence, death=None)))
+
+
+def _check_captured(evidence: Evidence) -> Iterator[Finding]:
+    """A bot that lives hears everything until the end; one that is told to leave keeps what it had heard."""
     if evidence.death is not None:
         return
     for speaker in evidence.words_by_speaker:
-        ends = [stream["captured_until"] for stream in _streams(read) if stream["speaker"] == speaker]
-        if len(ends) != 1 or abs(ends[0] - evidence.length_s) > LENGTH_TOLERANCE_S:
-            what = f"{speaker} captured until {ends}, the track has {evidence.length_s:.2f} s"
+        least_s = evidence.captured_before.get(speaker, 0.0) if evidence.is_told_to_leave else evidence.length_s
+        ends = [stream["captured_until"] for stream in _streams(evidence.transcript) if stream["speaker"] == speaker]
+        if evidence.is_told_to_leave and not ends and not least_s:
+            continue
+        if len(ends) != 1 or not least_s - LENGTH_TOLERANCE_S <= ends[0] <= evidence.length_s + LENGTH_TOLERANCE_S:
+            what = f"{speaker} captured until {ends}, expected {least_s:.2f} of {evidence.length_s:.2f} s"
             yield Finding(rule="captured", where=evidence.name, what=what)
+
+
+def _check_notices(evidence: Evidence) -> Iterator[Finding]:
+    """The user is told at least once that the bot has ended, and that the transcript is ready."""
+    ending = {BotStatus.COMPLETED: "meeting.completed", BotStatus.FAILED: "bot.failed"}
+    for expected in ("transcription.ready", ending.get(evidence.transcript["status"])):
+        if expected is not None and expected not in evidence.notices:
+            yield Finding(rule="untold", where=evidence.name, what=f"no webhook told of {expected}")
 
 
 def _check_missing(evidence: Evidence) -> Iterator[Finding]:
@@ -147,7 +192,7 @@ def _check_missing(evidence: Evidence) -> Iterator[Finding]:
 
 def _check_live(evidence: Evidence) -> Iterator[Finding]:
     stored = {segment["segment_id"]: segment["text"] for segment in evidence.transcript["segments"]}
-    for uid in sorted(stored.keys() - evidence.live.keys()):
+    for uid in sorted(stored.keys() - evidence.live.keys() if evidence.is_watched else ()):
         yield Finding(rule="live", where=evidence.name, what=f"{uid} was stored and never shown")
     for uid in sorted(evidence.live.keys() - stored.keys()):
         yield Finding(rule="live", where=evidence.name, what=f"{uid} was shown as committed and is not stored")
@@ -176,7 +221,7 @@ def _check_speaker(evidence: Evidence, speaker: str, tolerance: Tolerance) -> tu
 
 def _excused(evidence: Evidence, speaker: str) -> list[tuple[float, float]]:
     """List the intervals of a speaker that need not be in the transcript: lost with the bot, or never captured."""
-    if evidence.death is None:
+    if evidence.death is None and not evidence.is_told_to_leave:
         return []
     missing = evidence.transcript["coverage"]["missing"]
     gaps = [

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,15 @@ def shortened(recording: Recording, length_s: float) -> Recording:
         for speaker, said in recording.words_by_speaker.items()
     }
     return Recording(folder=recording.folder, length_s=length_s, words_by_speaker=words)
+
+
+def numbered(recording: Recording, number: int) -> Recording:
+    """Tell the words of one meeting from those of every other: each ends in the meeting's number."""
+    words = {
+        speaker: tuple(replace(word, text=f"{word.text}{number}") for word in said)
+        for speaker, said in recording.words_by_speaker.items()
+    }
+    return replace(recording, words_by_speaker=words)
 
 
 def heard_words(transcript: Mapping[str, Any]) -> dict[str, tuple[ReferenceWord, ...]]:

@@ -2,32 +2,43 @@
 
 import asyncio
 import contextlib
-import json
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from random import Random
 
 import httpx
 import psutil
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
+from vexa_events.errors import VexaError
+from vexa_local.bot_processes import bots_by_session
+from vexa_local.chaos.attendance import Attendance
 from vexa_local.chaos.channel import Manner
-from vexa_local.chaos.faults import BOT, Fault, FaultKind
+from vexa_local.chaos.clocks import Clocks
+from vexa_local.chaos.commands import Commander
+from vexa_local.chaos.faults import BALANCER, BOT, COMMANDS, MARKS, Fault, FaultKind, Moment
 from vexa_local.chaos.link import Condition, Link
-from vexa_local.leftovers import find_process
+from vexa_local.leftovers import tell
 from vexa_local.parts import Part
 
 SLOW_BYTES_PER_S = 24_000.0
 """Less than one stream's audio needs."""
 LATENCY_S = 0.3
+MOMENT_LIMIT_S = 20.0
+"""How long a moment is waited for that something was done to bring about, and after the meetings any other."""
+_LOOK_EVERY_S = 0.02
 _TIMEOUT_S = 5.0
 _MANNERS = {
     FaultKind.DROP: Manner.DROP,
     FaultKind.REPEAT: Manner.REPEAT,
     FaultKind.REVERSE: Manner.REVERSE,
+}
+_CONDITIONS = {
+    FaultKind.CUT: Condition(is_cut=True),
+    FaultKind.SLOW: Condition(bytes_per_s=SLOW_BYTES_PER_S),
+    FaultKind.LATENCY: Condition(latency_s=LATENCY_S),
 }
 
 
@@ -37,21 +48,28 @@ class Victims:
 
     parts: Mapping[str, Part]
     links: Mapping[str, Link]
+    clocks: Clocks
     channel_url: str
+    receiver_url: str
     valkey_url: str
     """Without a link."""
     bots_dir: Path
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Saboteur:
-    """Does what a schedule says; `killed_at_s` tells which sessions lost their bot, and when."""
+    """Does what a schedule says."""
 
     victims: Victims
-    random: Random
-    killed_at_s: dict[str, float] = field(default_factory=dict)
-    done: list[str] = field(default_factory=list)
-    """What was done, in words."""
+    commander: Commander
+    stored_batches: Callable[[], Awaitable[int]]
+    """Counts what is committed, past every link."""
+    length_s: float
+    """Of the meetings: as long as a moment may be waited for."""
+    struck: list[Fault] = field(default_factory=list)
+    """What was done, each at the time when it was."""
+    missed: list[Fault] = field(default_factory=list)
+    """What waited for a moment that did not come."""
 
     async def carry_out(self, faults: Sequence[Fault]) -> None:
         """Carry out a schedule; return once everything is undone."""
@@ -63,24 +81,76 @@ class Saboteur:
     async def _one(self, fault: Fault, began_s: float) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, began_s + fault.at_s - loop.time()))
+        if fault.moment is not None and not await self._moment(fault):
+            self.missed.append(fault)
+            return
+        await asyncio.sleep(fault.delay_s)
+        struck = replace(fault, at_s=round(loop.time() - began_s, 2))
+        self.struck.append(struck)
+        try:
+            await self._strike(struck)
+        finally:
+            if fault.moment is Moment.UNACKNOWLEDGED:
+                self._let_acknowledge()
+
+    async def _strike(self, fault: Fault) -> None:
+        if fault.kind in COMMANDS:
+            await self.commander.carry_out(fault)
+        elif fault.kind in _CONDITIONS:
+            await self._spoil(self.victims.links[fault.target], fault)
+        elif fault.kind in _MANNERS:
+            await self._disturb(fault)
+        else:
+            await self._strike_at_once(fault)
+
+    async def _strike_at_once(self, fault: Fault) -> None:
         match fault.kind:
             case FaultKind.KILL | FaultKind.PAUSE:
-                await self._signal(fault, at_s=loop.time() - began_s)
+                await self._signal(fault)
+            case FaultKind.STEP:
+                await self._step_clock(fault)
+            case FaultKind.REFUSE:
+                await self._refuse(fault)
             case FaultKind.EMPTY:
                 await self._empty_valkey()
             case FaultKind.RESET:
                 self.victims.links[fault.target].reset()
-            case FaultKind.CUT | FaultKind.SLOW | FaultKind.LATENCY:
-                await self._spoil(self.victims.links[fault.target], fault)
-            case _:
-                await self._disturb(fault)
-        self.done.append(str(fault))
 
-    async def _signal(self, fault: Fault, *, at_s: float) -> None:
-        processes = self._bot() if fault.target == BOT else self._processes(fault.target)
+    async def _moment(self, fault: Fault) -> bool:
+        """Wait for the moment that a fault is aimed at; false where it does not come."""
+        links = self.victims.links
+        match fault.moment:
+            case Moment.LAST_FLUSH:
+                left_s = max(0.0, self.length_s - fault.at_s)
+                return await links["bots"].sighted(b'"stopping"', within_s=left_s + MOMENT_LIMIT_S)
+            case Moment.NEW_EPOCH:
+                links[BALANCER].reset()
+                return await links["bots"].sighted(b"/epochs HTTP", within_s=MOMENT_LIMIT_S)
+        links[MARKS].condition = Condition(is_stalled=True)
+        has_come = await self._has_committed()
+        if not has_come:
+            self._let_acknowledge()
+        return has_come
+
+    async def _has_committed(self) -> bool:
+        """Wait until something is committed; its acknowledgement is held up."""
+        try:
+            async with asyncio.timeout(MOMENT_LIMIT_S):
+                before = await self.stored_batches()
+                while await self.stored_batches() == before:  # noqa: ASYNC110 - a row in a database
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        except (TimeoutError, VexaError):
+            return False
+        return True
+
+    def _let_acknowledge(self) -> None:
+        link = self.victims.links[MARKS]
+        link.condition = Condition()
+        link.reset()
+
+    async def _signal(self, fault: Fault) -> None:
+        processes = self._bot(fault) if fault.target == BOT else self._processes(fault.target)
         if fault.kind is FaultKind.KILL:
-            if fault.target == BOT:
-                self._note_death(processes, at_s)
             _send(processes, signal.SIGKILL)
             return
         _send(processes, signal.SIGSTOP)
@@ -100,14 +170,22 @@ class Saboteur:
         except psutil.NoSuchProcess:
             return []
 
-    def _bot(self) -> list[psutil.Process]:
-        living = [process for _, process in living_bots(self.victims.bots_dir)]
-        return [self.random.choice(living)] if living else []
+    def _bot(self, fault: Fault) -> list[psutil.Process]:
+        """Find the process of a meeting's bot, and note its death."""
+        attendance: Attendance = self.commander.attendance(fault)
+        process = bots_by_session(self.victims.bots_dir).get(attendance.session_uid)
+        if process is None:
+            return []
+        if fault.kind is FaultKind.KILL:
+            attendance.killed_at_s = fault.at_s
+        return [process]
 
-    def _note_death(self, processes: Sequence[psutil.Process], at_s: float) -> None:
-        for uid, process in living_bots(self.victims.bots_dir):
-            if process in processes:
-                self.killed_at_s[uid] = at_s
+    async def _step_clock(self, fault: Fault) -> None:
+        self.victims.clocks.step(fault.target, fault.step_s)
+        try:
+            await asyncio.sleep(fault.duration_s)
+        finally:
+            self.victims.clocks.set_right(fault.target)
 
     async def _empty_valkey(self) -> None:
         client: redis.Redis = redis.Redis.from_url(self.victims.valkey_url, socket_timeout=_TIMEOUT_S)
@@ -116,41 +194,35 @@ class Saboteur:
         await client.aclose()
 
     async def _spoil(self, link: Link, fault: Fault) -> None:
-        if fault.kind is FaultKind.CUT:
-            link.condition = Condition(is_cut=True)
+        link.condition = replace(_CONDITIONS[fault.kind])
+        if link.condition.is_cut:
             link.reset()
-        elif fault.kind is FaultKind.SLOW:
-            link.condition = Condition(bytes_per_s=SLOW_BYTES_PER_S)
-        else:
-            link.condition = Condition(latency_s=LATENCY_S)
         try:
             await asyncio.sleep(fault.duration_s)
         finally:
             link.condition = Condition()
 
     async def _disturb(self, fault: Fault) -> None:
+        manner = f"{self.victims.channel_url}/manner"
         try:
-            await self._set_manner(_MANNERS[fault.kind])
+            await _order("PUT", f"{manner}/{_MANNERS[fault.kind]}")
             await asyncio.sleep(fault.duration_s)
         finally:
-            await self._set_manner(Manner.PASS)
+            await _order("PUT", f"{manner}/{Manner.PASS}")
 
-    async def _set_manner(self, manner: Manner) -> None:
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
-            (await client.put(f"{self.victims.channel_url}/manner/{manner}")).raise_for_status()
+    async def _refuse(self, fault: Fault) -> None:
+        try:
+            await _order("PUT", f"{self.victims.receiver_url}/refusing")
+            await asyncio.sleep(fault.duration_s)
+        finally:
+            await _order("DELETE", f"{self.victims.receiver_url}/refusing")
 
 
-def living_bots(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Yield session and process of each bot that lives."""
-    for file in sorted(folder.glob("*.pid")):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            record = json.loads(file.read_text())
-            process = find_process(int(record["pid"]), float(record["started"]))
-            if process is not None:
-                yield file.stem, process
+async def _order(method: str, url: str) -> None:
+    async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
+        (await client.request(method, url)).raise_for_status()
 
 
 def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
+        tell(process, number)

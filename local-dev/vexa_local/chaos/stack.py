@@ -1,10 +1,14 @@
 """The local stack with everything in it that can be made to fail."""
 
+import shlex
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vexa_local.chaos.clocks import Clocks
+from vexa_local.chaos.faults import BALANCER, BOT, MARKS, PROCESSES
+from vexa_local.chaos.orphans import MARK
 from vexa_local.parts import PartSpec
 from vexa_local.ports import LOOPBACK
 from vexa_local.stack import Addresses, Stack
@@ -20,10 +24,16 @@ FINALIZE_TIMEOUT_S = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class ChaosStack(Stack):
-    """Two workers behind a balancer, a channel before the Broker, and a link before every neighbour."""
+    """Two workers behind the balancer, a channel before the Broker, and a link before every neighbour."""
 
+    clocks: Clocks
     vocabulary: Path | None
     """What the workers spell; None runs the real model."""
+    workers: int = WORKERS
+    reading_s: float = 0.0
+    """How long each reading of a worker takes."""
+    worker_environment: Mapping[str, str] = field(default_factory=dict)
+    """What workers are told beside what every stack tells them."""
 
     @property
     def addresses(self) -> Addresses:
@@ -32,6 +42,7 @@ class ChaosStack(Stack):
         return replace(
             direct,
             sink=f"http://{LOOPBACK}:{self.channel_port}/vexa/default",
+            bots=_moved(direct.bots, self.ports.bots, self.link_port("bots")),
             stream=_moved(direct.stream, self.ports.pool, self.link_port("pool")),
             database=_moved(direct.database, self.ports.postgres, self.link_port("postgres")),
             valkey=_moved(direct.valkey, self.ports.valkey, self.link_port("valkey")),
@@ -47,47 +58,54 @@ class ChaosStack(Stack):
         return self.ports.broker + 2 * LINK_OFFSET
 
     @property
-    def worker_ports(self) -> tuple[int, ...]:
-        """Worker 1 has the pool's own port."""
-        return tuple(self.ports.pool + 100 * number for number in range(WORKERS))
+    def receiver_url(self) -> str:
+        return f"http://{LOOPBACK}:{self._receiver_port}"
+
+    @property
+    def mark(self) -> str:
+        """Tells the processes of this stack from all others."""
+        return str(self.state.folder)
+
+    @property
+    def _receiver_port(self) -> int:
+        return self.ports.webhooks + 2 * LINK_OFFSET
 
     def link_port(self, name: str) -> int:
         """Where the link to a neighbour listens."""
-        return int(getattr(self.ports, name)) + LINK_OFFSET
+        return self.ports.valkey + 2 * LINK_OFFSET if name == MARKS else self.upstream_port(name) + LINK_OFFSET
 
-    def upstream_ports(self, name: str) -> tuple[int, ...]:
+    def upstream_port(self, name: str) -> int:
         """Where the link to a neighbour leads."""
-        return self.worker_ports if name == "pool" else (int(getattr(self.ports, name)),)
+        return int(getattr(self.ports, "valkey" if name == MARKS else name))
 
     def stages(self) -> list[Stage]:
-        """Replace the pool with workers, and put the channel before everything else."""
-        return [[self._channel()], *([*self._changed(stage)] for stage in super().stages())]
+        """Change every part as its faults need it, and put what is not the stack's before everything else."""
+        changed = [[self._changed(member) for member in stage] for stage in super().stages()]
+        return [[self._channel(), self._receiver()], *changed]
 
-    def _changed(self, stage: Stage) -> list[PartSpec | Callable[[], None]]:
-        members: list[PartSpec | Callable[[], None]] = []
-        for member in stage:
-            if not isinstance(member, PartSpec):
-                members.append(member)
-            elif member.name == "pool":
-                members += [self._double(member, number, port) for number, port in enumerate(self.worker_ports, 1)]
-            elif member.name == "collector":
-                patience = {"FINALIZE_TIMEOUT_S": str(FINALIZE_TIMEOUT_S)}
-                members.append(replace(member, environment={**member.environment, **patience}))
-            else:
-                members.append(member)
-        return members
+    def _changed(self, member: PartSpec | Callable[[], None]) -> PartSpec | Callable[[], None]:
+        if not isinstance(member, PartSpec) or member.name not in PROCESSES:
+            return member
+        changes: dict[str, str] = {}
+        if member.name == "collector":
+            marks = _moved(self.direct.valkey, self.ports.valkey, self.link_port(MARKS))
+            changes = {"FINALIZE_TIMEOUT_S": str(FINALIZE_TIMEOUT_S), "REDIS_URL": marks}
+        if member.name == "bots":
+            changes = {"BOT_COMMAND": self._bot_command()}
+        if member.name.startswith("worker-"):
+            changes = dict(self.worker_environment)
+        if member.name != BALANCER:
+            changes |= self.clocks.environment(member.name)
+        is_spelt = self.vocabulary is not None and member.name.startswith("worker-")
+        spelling = (sys.executable, "-m", "vexa_local.chaos.worker", str(self.vocabulary), str(self.reading_s))
+        command = spelling if is_spelt else member.command
+        return replace(member, command=command, environment={**member.environment, **changes})
 
-    def _double(self, pool: PartSpec, number: int, port: int) -> PartSpec:
-        """Make one of several workers from the only one."""
-        spelling = (sys.executable, "-m", "vexa_local.chaos.worker", str(self.vocabulary))
-        return self._http_part(
-            f"worker-{number}",
-            pool.command if self.vocabulary is None else spelling,
-            port=port,
-            health_path="/readyz",
-            ready_within_s=pool.ready_within_s,
-            environment={**pool.environment, "PORT": str(port), "POOL_SLOTS": str(SLOTS)},
-        )
+    def _bot_command(self) -> str:
+        """A bot gets little of the environment of the function that starts it, so its clock is named here."""
+        environment = {MARK: self.mark, **self.clocks.environment(BOT)}
+        named = [f"{name}={value}" for name, value in environment.items()]
+        return shlex.join(["env", *named, sys.executable, "-m", "vexa_bot"])
 
     def _channel(self) -> PartSpec:
         return self._http_part(
@@ -98,6 +116,14 @@ class ChaosStack(Stack):
                 "PORT": str(self.channel_port),
                 "BROKER_URL": f"http://{LOOPBACK}:{self.link_port('broker')}",
             },
+        )
+
+    def _receiver(self) -> PartSpec:
+        return self._http_part(
+            "receiver",
+            (sys.executable, "-m", "vexa_local.chaos.receiver"),
+            port=self._receiver_port,
+            environment={"PORT": str(self._receiver_port)},
         )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,21 +25,30 @@ class Watcher:
 
     url: str
     api_key: str
-    committed: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Text by segment_id, by native meeting id."""
+    committed: dict[int, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """Text by segment_id, by meeting."""
     connections: int = 0
     _positions: dict[str, str] = field(default_factory=dict)
+    _socket: ClientConnection | None = None
 
     async def follow(self, native_ids: Iterable[str]) -> None:
         """Watch until cancelled, from each meeting's first message on and without missing any."""
-        for name in native_ids:
-            self._positions[name] = BEGINNING
-            self.committed[name] = {}
+        self._positions = dict.fromkeys(native_ids, BEGINNING)
         while True:
             try:
                 await self._watch_once()
             except (OSError, ConnectionClosed, InvalidHandshake, TimeoutError, EOFError):
                 await asyncio.sleep(_AGAIN_S)
+
+    def turn_away(self, name: str) -> None:
+        """Watch a meeting no longer once the connection is made anew."""
+        self._positions.pop(name, None)
+
+    def begin_anew(self, name: str) -> None:
+        """Watch the newest meeting of a name from its first message on; the one before is not seen any more."""
+        self._positions[name] = BEGINNING
+        if self._socket is not None:
+            self._socket.transport.abort()
 
     async def _watch_once(self) -> None:
         async with connect(
@@ -52,7 +62,8 @@ class Watcher:
             ping_timeout=_SILENCE_LIMIT_S,
         ) as socket:
             self.connections += 1
-            for name, position in self._positions.items():
+            self._socket = socket
+            for name, position in list(self._positions.items()):
                 await socket.send(json.dumps(_subscription(name, position)))
             await self._read(socket)
 
@@ -65,11 +76,12 @@ class Watcher:
                 self._note(message)
 
     def _note(self, message: dict[str, Any]) -> None:
-        name = message["meeting"]["native_id"]
-        self._positions[name] = message["id"]
+        name, meeting_id = message["meeting"]["native_id"], int(message["meeting"]["id"])
+        if name in self._positions:
+            self._positions[name] = message["id"]
         if message["type"] == LiveKind.FINALIZED:
             for segment in message["payload"]["segments"]:
-                self.committed[name][segment["segment_id"]] = segment["text"]
+                self.committed[meeting_id][segment["segment_id"]] = segment["text"]
 
 
 def _subscription(name: str, position: str) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""A pool worker that reads spelt audio: `python -m vexa_local.chaos.worker VOCABULARY_FILE`."""
+"""
+A pool worker that reads spelt audio: `python -m vexa_local.chaos.worker VOCABULARY_FILE [SECONDS]`.
+
+SECONDS is how long each reading takes: a worker that cannot keep up.
+"""
 
 import asyncio
 import os
@@ -13,12 +17,12 @@ from vexa_pool.engine.scripted import LevelDetector
 from vexa_pool.settings import PoolSettings
 
 
-async def serve(settings: PoolSettings, vocabulary: tuple[str, ...]) -> None:
+async def serve(settings: PoolSettings, model: SpeltModel) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_worker(settings, SpeltModel(vocabulary), LevelDetector):
+    async with open_worker(settings, model, LevelDetector):
         await stop.wait()
 
 
@@ -26,7 +30,8 @@ def main() -> int:
     """Run one worker with the settings of any worker."""
     settings = PoolSettings.from_env(os.environ)
     configure_logging(settings.log_level)
-    asyncio.run(serve(settings, read_vocabulary(Path(sys.argv[1]))))
+    file, takes_s = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    asyncio.run(serve(settings, SpeltModel(read_vocabulary(Path(file)), takes_s=takes_s)))
     return 0
 
 

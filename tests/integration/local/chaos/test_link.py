@@ -27,8 +27,7 @@ async def upstream_port() -> AsyncIterator[int]:
 
 @pytest.fixture
 async def link(upstream_port: int) -> AsyncIterator[tuple[Link, int]]:
-    """A link whose first upstream is down."""
-    link, port = Link((free_port(), upstream_port)), free_port()
+    link, port = Link(upstream_port), free_port()
     async with link.listen(port):
         yield link, port
 
@@ -43,8 +42,8 @@ async def said_back(port: int, text: bytes) -> bytes:
         return heard
 
 
-async def test_bytes_pass_both_ways_through_an_upstream_that_answers(link: tuple[Link, int]) -> None:
-    """One that does not is left out."""
+async def test_bytes_pass_both_ways(link: tuple[Link, int]) -> None:
+    """Through one connection after another."""
     assert [await said_back(link[1], b"hello") for _ in range(3)] == [b"hello"] * 3
 
 
@@ -83,3 +82,27 @@ async def test_a_slow_link_passes_so_many_bytes_a_second(link: tuple[Link, int])
     assert await said_back(link[1], b"x" * 10_000) == b"x" * 10_000
 
     assert loop.time() - began_s > 0.4
+
+
+async def test_a_stalled_link_keeps_connections_and_passes_nothing(link: tuple[Link, int]) -> None:
+    """Until it moves again."""
+    link[0].condition = Condition(is_stalled=True)
+    answer = asyncio.create_task(said_back(link[1], b"late"))
+    assert await link[0].sighted(b"late", within_s=DEADLINE_S)
+    assert not answer.done()
+
+    link[0].condition = Condition()
+
+    assert await answer == b"late"
+
+
+async def test_what_a_client_sends_is_sighted(link: tuple[Link, int]) -> None:
+    """What nobody sends is not."""
+    waiting = asyncio.create_task(link[0].sighted(b"/epochs", within_s=DEADLINE_S))
+    never = asyncio.create_task(link[0].sighted(b"/other", within_s=0.2))
+    await asyncio.sleep(0)
+
+    await said_back(link[1], b"POST /epochs HTTP/1.1")
+
+    assert await waiting
+    assert not await never

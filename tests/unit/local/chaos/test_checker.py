@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from vexa_local.chaos.checker import COMMIT_LAG_S, EXACT, HEARD, Death, Evidence, check_meeting, outage_at
-from vexa_local.chaos.faults import BOT, CHANNEL, Fault, FaultKind
+from vexa_local.chaos.faults import BOT, CHANNEL, USER, Fault, FaultKind
 from vexa_local.chaos.recordings import ReferenceWord
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 SPOKEN = {"Joe": tuple(ReferenceWord(text=text, start_s=n + 0.1, end_s=n + 0.9) for n, text in enumerate(WORDS))}
 LENGTH_S = 8.0
+TOLD = {"completed": ("meeting.completed", "transcription.ready"), "failed": ("bot.failed", "transcription.ready")}
 
 
 def a_transcript(text: str = " ".join(WORDS), **fields: Any) -> dict[str, Any]:
@@ -23,10 +24,14 @@ def a_transcript(text: str = " ".join(WORDS), **fields: Any) -> dict[str, Any]:
     missing = fields.pop("missing", [])
     valid: dict[str, Any] = {
         "status": "completed",
-        "data": {},
+        "data": {"reason": "meeting_ended"},
         "finalized": True,
         "segments": segments,
-        "coverage": {"streams": [stream], "missing": missing},
+        "coverage": {
+            "streams": [stream],
+            "missing": missing,
+            "missing_s": sum(gap["end"] - gap["start"] for gap in missing),
+        },
     }
     return valid | fields
 
@@ -39,6 +44,7 @@ def evidence(transcript: dict[str, Any], *, death: Death | None = None, **change
         "words_by_speaker": SPOKEN,
         "transcript": transcript,
         "live": live,
+        "notices": TOLD[transcript["status"]],
         "death": death,
     }
     return Evidence(**(fields | changes))
@@ -109,6 +115,37 @@ def test_a_killed_bot_may_not_cost_more() -> None:
     assert rules(evidence(transcript, death=Death(at_s=6.0, outage_s=0.0))) == {"missing", "lost"}
 
 
+def test_a_bot_that_was_killed_with_its_work_done_may_have_completed() -> None:
+    """Its last report was on its way; one that left something undone is lost."""
+    short = a_transcript("one two three", captured_until=3.0)
+
+    assert rules(evidence(a_transcript(), death=Death(at_s=8.0, outage_s=0.0))) == set()
+    assert "status" in rules(evidence(short, death=Death(at_s=3.0, outage_s=0.0)))
+
+
+def test_a_bot_that_was_stopped_hears_until_then() -> None:
+    """Words after that are not due, however the last one was cut; words before are."""
+    stopped = a_transcript("one two three fo~", captured_until=3.4, data={"reason": "stopped_by_user"})
+
+    assert rules(evidence(stopped, is_told_to_leave=True)) == set()
+    assert "lost" in rules(evidence(a_transcript("one two", captured_until=3.4), is_told_to_leave=True))
+    assert "status" in rules(evidence(stopped))
+
+
+def test_a_bot_that_leaves_keeps_what_it_had_heard() -> None:
+    """What was known as captured before the order may not vanish by it."""
+    stopped = a_transcript("one", captured_until=1.4, data={"reason": "stopped_by_user"})
+
+    assert rules(evidence(stopped, is_told_to_leave=True, captured_before={"Joe": 1.2})) == set()
+    assert rules(evidence(stopped, is_told_to_leave=True, captured_before={"Joe": 3.0})) == {"captured"}
+
+
+def test_a_user_who_is_not_told_is_a_finding() -> None:
+    """Both of the end and of the transcript."""
+    assert rules(evidence(a_transcript(), notices=("meeting.completed",))) == {"untold"}
+    assert rules(evidence(a_transcript(), notices=("transcription.ready", "bot.failed"))) == {"untold"}
+
+
 def test_what_watchers_saw_must_be_what_is_stored() -> None:
     """Neither less, nor more, nor other."""
     transcript = a_transcript()
@@ -117,6 +154,7 @@ def test_what_watchers_saw_must_be_what_is_stored() -> None:
     assert rules(evidence(transcript, live=dict(list(shown.items())[1:]))) == {"live"}
     assert rules(evidence(transcript, live={**shown, "s.1-1-9": "ghost"})) == {"live"}
     assert rules(evidence(transcript, live={**shown, "s.1-1-0": "other"})) == {"live"}
+    assert rules(evidence(transcript, live=dict(list(shown.items())[1:]), is_watched=False)) == set()
 
 
 def test_a_real_model_may_differ_by_a_few_words_but_lose_no_phrase() -> None:
@@ -129,11 +167,13 @@ def test_a_real_model_may_differ_by_a_few_words_but_lose_no_phrase() -> None:
 
 
 def test_an_outage_is_counted_from_the_first_fault_that_had_not_been_healed() -> None:
-    """A bot that dies in calm has none; what disturbs events alone costs no audio."""
+    """A bot that dies in calm has none; what disturbs events, clocks or users alone costs no audio."""
     early = Fault(kind=FaultKind.KILL, target="postgres", at_s=5.0)
     near = Fault(kind=FaultKind.PAUSE, target="worker-1", at_s=12.0, duration_s=10.0)
     events = Fault(kind=FaultKind.DROP, target=CHANNEL, at_s=24.0, duration_s=5.0)
+    clock = Fault(kind=FaultKind.STEP, target="worker-1", at_s=23.0, duration_s=9.0, step_s=30.0)
+    command = Fault(kind=FaultKind.STOP, target=USER, at_s=24.5)
     itself = Fault(kind=FaultKind.KILL, target=BOT, at_s=25.0)
 
-    assert outage_at(25.0, [early, near, events, itself]) == pytest.approx(20.0 + COMMIT_LAG_S)
-    assert outage_at(25.0, [events, itself]) == 0.0
+    assert outage_at(25.0, [early, near, events, clock, command, itself]) == pytest.approx(20.0 + COMMIT_LAG_S)
+    assert outage_at(25.0, [events, clock, command, itself]) == 0.0
