@@ -24,10 +24,7 @@ DELETE FROM attributions WHERE session_uid IN (SELECT session_uid FROM sessions 
 ERASE_HINTS = """
 DELETE FROM speaker_hints WHERE session_uid IN (SELECT session_uid FROM sessions WHERE meeting_id = $1)
 """
-ERASE_EVENTS = """
-DELETE FROM outbox
- WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text AND (published_at IS NOT NULL OR refused IS NOT NULL)
-"""
+ERASE_EVENTS = "DELETE FROM outbox WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
 ERASE_DEAD_LETTERS = "DELETE FROM dead_letters WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
 ERASE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE meeting_id = $1"
 IS_ERASED = "SELECT deleted_at IS NOT NULL FROM meetings WHERE id = $1"

@@ -40,6 +40,7 @@ class BoundStream:
         self._claims = claims
         self._feed = feed
         self._now = now
+        self._is_shown = True
 
     @property
     def tenant(self) -> str:
@@ -62,8 +63,19 @@ class BoundStream:
         for batch in batches:
             self.publication.add(self._event_data(batch))
 
+    def stop_showing(self) -> None:
+        """
+        Show nothing further: the bot is gone.
+
+        Its meeting may be deleted from here on, and nobody would take away
+        what came later. What is committed reaches readers once it is stored.
+        """
+        self._is_shown = False
+
     def show(self, update: Update) -> None:
         """Put the latest words before the readers: what is committed and not yet stored, then what is open."""
+        if not self._is_shown:
+            return
         fresh = {segment.seq: segment for segment in self.publication.pending.segments(MOST_SHOWN)}
         fresh |= {segment.seq: segment for segment in update.committed}
         segments = [self._committed(segment) for _, segment in sorted(fresh.items())]

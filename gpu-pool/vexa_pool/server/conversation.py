@@ -145,6 +145,7 @@ class _Carriage:
             await self._connection.close()
         finally:
             if self._bound is not None and self._services.storing is not None:
+                self._bound.stop_showing()
                 self._services.storing.lost_bots.take_over(self._lane, self._bound.publication)
             else:
                 self._services.scheduler.remove(self._lane)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from vexa_events.callbacks import Attribution
-from vexa_events.envelope import encode_binary
+from vexa_events.envelope import Event, encode_binary
 from vexa_events.identity import BotStatus, StreamKind, Task
 from vexa_events.live import feed_key, stored_key
 from vexa_events.registry import committed_event
@@ -432,6 +432,40 @@ async def test_text_that_comes_during_the_deletion_is_let_go(
     assert [answer.status_code for answer in answers] == [204] * 6 + [200] + [204] * 6
     left = await _dump(postgres_url)
     assert [number for number in range(12) if f"word{number}" in left] == []
+
+
+async def test_text_that_was_given_up_after_the_deletion_is_let_go(
+    reader: httpx.AsyncClient, spoken: Spoken, dead_letters: httpx.AsyncClient, postgres_url: str
+) -> None:
+    """A dead letter may come minutes after its event was stored by another delivery."""
+    await spoken.end()
+    await reader.delete("/meetings/replay/standup")
+    headers, body = encode_binary(committed_event(spoken.batch(5, "afterwards")))
+
+    answer = await dead_letters.post("/", headers=headers, content=body)
+
+    assert answer.status_code == 204
+    assert "afterwards" not in await _dump(postgres_url)
+
+
+async def test_an_event_that_nobody_has_taken_yet_goes_with_its_meeting(
+    reader: httpx.AsyncClient, spoken: Spoken, store: Store, postgres_url: str
+) -> None:
+    """Published later it would be kept for another week, ids and all."""
+    await spoken.end()
+    async with store.transaction() as tables:
+        await tables.outbox.add(
+            Event(
+                id="e",
+                source="/vexa/bots",
+                type="vexa.bot.completed.v1",
+                data={"meeting_id": spoken.meeting_id, "native_meeting_id": "standup"},
+            )
+        )
+
+    await reader.delete("/meetings/replay/standup")
+
+    assert "standup" not in await _dump(postgres_url)
 
 
 async def test_a_name_that_is_learnt_after_the_deletion_is_let_go(
