@@ -30,6 +30,7 @@ LEVEL_STEP = 4
 """In steps of int16; the bot and the worker carry these without loss."""
 FIRST_LEVEL = 512
 MOST_WORDS = 7_000
+BATCH = 4
 OPENING, CLOSING = 30_000, 31_000
 MARK_S = 0.01
 LEAST_MARK = 8
@@ -82,10 +83,9 @@ def read_vocabulary(file: Path) -> tuple[str, ...]:
 class SpeltModel:
     """Reads spelt audio; half a word comes back marred, as from a real model."""
 
-    decode_batch = 4
-
     def __init__(self, vocabulary: Sequence[str], *, takes_s: float = 0.0) -> None:
-        """`takes_s` is how long each reading lasts, for a worker that cannot keep up."""
+        """`takes_s` is how long each reading lasts, for a worker that cannot keep up; it reads one at a time."""
+        self.decode_batch = 1 if takes_s else BATCH
         self._vocabulary = vocabulary
         self._takes_s = takes_s
 
