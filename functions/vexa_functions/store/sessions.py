@@ -136,7 +136,7 @@ class Sessions:
         return _session(await self._connection.fetchrow(LOCK_RUNNING_OF_MEETING, meeting_id))
 
     async def running(self, *, limit: int) -> list[Session]:
-        """List sessions that have not ended, those silent for longest first: a tick that cannot see all sees the dead."""
+        """List sessions that have not ended, those silent for longest first: who cannot see all sees the dead."""
         return [Session(**_parsed(row)) for row in await self._connection.fetch(RUNNING, limit)]
 
     async def count_arriving(self, *, within_s: float) -> int:
