@@ -96,7 +96,8 @@ class SpeltModel:
 
     def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
         """Read every window's words."""
-        time.sleep(self._takes_s)
+        if self._takes_s:  # with a clock that can be stepped a process cannot sleep
+            time.sleep(self._takes_s)
         return [Transcription(words=tuple(self._read(request.window.samples)), language="en") for request in requests]
 
     def _read(self, samples: Samples) -> list[SpokenWord]:
