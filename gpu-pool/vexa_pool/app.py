@@ -30,6 +30,7 @@ from vexa_pool.settings import PoolSettings
 logger = logging.getLogger(__name__)
 
 SINK_TIMEOUT_S = 10.0
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - told from, not listened on
 DRAIN_S = 10.0
 """How long a stopping worker tries to hand its last batches to the sink."""
 
@@ -124,7 +125,8 @@ async def _open_storing(
 
 def _load(settings: PoolSettings, storing: Storing, services: Services, port: int) -> WorkerLoad:
     worker_id = settings.worker_id or f"{socket.gethostname()}:{port}"
-    url = f"ws://{settings.host}:{port}"
+    host = socket.gethostname() if settings.host in EVERY_ADDRESS else settings.host
+    url = f"ws://{host}:{port}"
     return WorkerLoad(storing.valkey, services.model, services.slots, worker_id=worker_id, url=url)
 
 

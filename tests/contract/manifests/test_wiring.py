@@ -1,6 +1,7 @@
 """Every name in the manifests leads to something that exists: events, functions, settings, secrets, images."""
 
 import importlib
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -288,6 +289,14 @@ def a_secret(key: str) -> Document:
 def test_a_breach_is_found(check: Check, breach: Breach) -> None:
     """A check that cannot fail protects nothing."""
     assert list(check(spoiled(breach)))
+
+
+def test_every_image_named_is_one_that_is_built() -> None:
+    """Each Dockerfile says under which names it is built, with the version of the project."""
+    texts = [file.read_text() for file in KNATIVE.parent.glob("*/Dockerfile")]
+
+    assert {tag for text in texts for tag in re.findall(r"docker build .*--tag (\S+)", text)} == OUR_IMAGES
+    assert {version for text in texts for version in re.findall(r'image\.version="(.+)"', text)} == {VERSION}
 
 
 def test_the_laptop_needs_no_registry() -> None:

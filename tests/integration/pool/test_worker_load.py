@@ -1,6 +1,7 @@
 """What a worker says about its slots, where bots are admitted."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import redis.asyncio as redis
@@ -46,6 +47,17 @@ async def test_a_worker_says_how_full_it_is(storing_worker: Worker, valkey: "red
 
     assert idle.slots == busy.slots == again.slots == 8
     assert idle.url == f"ws://127.0.0.1:{storing_worker.port}"
+
+
+async def test_a_worker_on_every_address_says_its_machines_name(
+    start_worker: StartWorker, storing_env: dict[str, str], valkey: "redis.Redis"
+) -> None:
+    """In a container it listens on 0.0.0.0, where nobody else can reach it."""
+    worker = await start_worker(**storing_env, HOST="0.0.0.0")
+
+    told = await slots_of(valkey, lambda told: True)
+
+    assert told.url == f"ws://{socket.gethostname()}:{worker.port}"
 
 
 async def test_a_worker_says_what_its_model_takes(storing_worker: Worker, valkey: "redis.Redis") -> None:
