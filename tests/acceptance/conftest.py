@@ -25,6 +25,8 @@ class Stack:
 
     process: "subprocess.Popen[bytes]"
     env: dict[str, str]
+    log: Path
+    """What every process has printed so far."""
 
     @property
     def pid(self) -> int:
@@ -100,8 +102,10 @@ def start_stack(offset: int, recordings: Path, **env: str) -> Stack:
     """Start `./local-dev/up` and wait until it has written its env file; `env` is what the caller's shell has set."""
     env_file = state_dir(offset) / "env"
     started_at = time.time()
+    log = recordings / f"offset-{offset}.log"
+    up = (str(CHECKOUT / "local-dev" / "up"), "--port-offset", str(offset))
     process = subprocess.Popen(
-        [str(CHECKOUT / "local-dev" / "up"), "--port-offset", str(offset)],
+        ["bash", "-c", 'exec "${@:2}" > >(exec tee --append "$1") 2>&1', "bash", str(log), *up],
         env={**os.environ, "VEXA_REPLAY_DIR": str(recordings), **env},
         start_new_session=True,
     )
@@ -111,7 +115,7 @@ def start_stack(offset: int, recordings: Path, **env: str) -> Stack:
         assert time.monotonic() < deadline, "up is not ready"
         time.sleep(0.2)
     lines = env_file.read_text().splitlines()
-    return Stack(process=process, env=dict(line.split("=", 1) for line in lines if "=" in line))
+    return Stack(process=process, env=dict(line.split("=", 1) for line in lines if "=" in line), log=log)
 
 
 def stop_stack(stack: Stack) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect, sync_playwright
 
@@ -46,7 +48,7 @@ def open_page(browser: Browser, stack: Any) -> Iterator[Open]:
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
-        page.goto("/")
+        load(page)
         if signed_in:
             sign_in(page, stack.env["VEXA_API_KEY"])
         return page
@@ -63,6 +65,15 @@ def finished(stack: Any, reader: Any) -> dict[str, Any]:
     reader.send_bot("standup")
     read: dict[str, Any] = reader.wait_until_finalized("standup", timeout_s=150)
     return read
+
+
+def load(page: Page) -> None:
+    """Open the page; Chromium gives files up when a network comes or goes, as those of containers do."""
+    for _ in range(3):
+        page.goto("/")
+        if page.get_by_label("Your API key").count():
+            return
+    pytest.fail("the page does not come")
 
 
 def sign_in(page: Page, key: str) -> None:
@@ -173,18 +184,27 @@ def cut_the_line(page: Page, *, after_messages: int) -> list[str]:
     return asked
 
 
-def test_a_bot_is_stopped_by_a_button(open_page: Open, reader: Any) -> None:
-    """The status follows the bot, not the click."""
+def test_a_bot_is_stopped_and_its_meeting_deleted(open_page: Open, reader: Any) -> None:
+    """The status follows the bot, not the click; what cannot be undone is asked first."""
     page = open_page()
-    reader.send_bot("long-pause")
+    meeting = reader.send_bot("long-pause")
     page.reload()
-    page.locator(".meetings a").first.click()
+    page.locator(f'[data-meeting="{meeting}"]').click()
+    expect(page.get_by_role("button", name="Delete")).to_have_count(0)
     expect(page.locator(".meeting .pill")).to_have_text("Live", timeout=40_000)
 
     page.get_by_role("button", name="Stop bot").click()
 
     expect(page.locator(".meeting .pill")).to_have_text("Completed", timeout=60_000)
     expect(page.get_by_role("button", name="Stop bot")).to_have_count(0)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(f'[data-meeting="{meeting}"]')).to_have_count(1)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for ever").click()
+    expect(page.locator(".note").last).to_have_text("The meeting is deleted.")
+    expect(page.locator(f'[data-meeting="{meeting}"]')).to_have_count(0)
+    assert meeting not in {known["id"] for known in reader.api.get("/meetings").json()["meetings"]}
 
 
 def test_a_refused_bot_says_why(open_page: Open) -> None:
@@ -266,6 +286,140 @@ def test_what_people_say_is_never_markup(open_page: Open, finished: dict[str, An
     assert page.title() != "broken"
 
 
+def test_what_was_said_is_found_and_shown_where_it_was_said(open_page: Open, finished: dict[str, Any]) -> None:
+    """By keyboard: matches are marked, Enter opens the meeting at that moment, Escape brings the list back."""
+    page = open_page()
+    segment = max(finished["segments"], key=lambda each: float(each["start"]))
+    page.get_by_label("Search what was said").fill(f'"{segment["text"].strip()}"')
+    found = page.locator(".found a").first
+    expect(found.locator("mark").first).to_be_visible()
+    expect(page.locator(".meetings")).to_be_hidden()
+
+    found.focus()
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".turn.pointed")).to_contain_text(segment["text"].strip())
+    page.get_by_label("Search what was said").focus()
+    page.keyboard.press("Escape")
+    expect(page.locator(".meetings")).to_be_visible()
+    page.get_by_label("Search what was said").fill("rhinoceros")
+    expect(page.locator(".told")).to_have_text("Nobody said “rhinoceros”.")
+
+
+def test_a_meeting_gets_a_name_and_notes(open_page: Open, finished: dict[str, Any]) -> None:
+    """Typed and saved by keyboard, shown as text, there after a reload, and gone when cleared."""
+    page = open_page()
+    open_meeting(page, finished)
+    for name, notes in ((f"Daily {MARKUP}", f"Ken: {MARKUP}"), ("", "")):
+        page.get_by_role("button", name="Edit").press("Enter")
+        page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("textbox", name="Notes").fill(notes)
+        page.get_by_role("button", name="Save").press("Enter")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.reload()
+
+        expect(page.locator("h1")).to_have_text(name or "standup")
+        expect(page.locator(f'[data-meeting="{finished["id"]}"] .title')).to_have_text(name or "standup")
+        expect(page.locator(".jotted")).to_have_text([notes] if notes else [])
+    assert page.locator(".meeting img, .meeting b").count() == 0
+
+
+def test_a_failure_is_told_with_its_evidence(open_page: Open, finished: dict[str, Any]) -> None:
+    """The reason in words, and what it was concluded from."""
+    evidence = "exit code 137: killed for memory"
+
+    def fail(read: dict[str, Any]) -> None:
+        read |= {"status": "failed", "data": {"reason": "bot_lost", "evidence": evidence}}
+
+    page = open_page()
+    change_transcript(page, fail)
+    open_meeting(page, finished)
+
+    expect(page.locator(".failure .reason")).to_have_text("Bot lost")
+    expect(page.locator(".failure .evidence")).to_have_text(evidence)
+
+
+def test_a_webhook_is_set_watched_and_removed(open_page: Open) -> None:
+    """The address is kept, the secret is not shown, and a delivery that failed is sent again by a button."""
+    delivery = {
+        "id": 7,
+        "event_type": "meeting.completed",
+        "meeting_id": 3,
+        "status": "failed",
+        "attempts": 9,
+        "last_attempt_at": "2026-01-31T12:00:00Z",
+        "last_status_code": 410,
+        "last_error": None,
+    }
+    page = open_page()
+    page.route(
+        "**/deliveries?limit=20", lambda route: route.fulfill(json={"deliveries": [delivery], "next_before": None})
+    )
+    page.route("**/deliveries/7/redeliver", lambda route: route.fulfill(json={**delivery, "status": "delivered"}))
+    page.get_by_role("button", name="Webhook").click()
+    page.get_by_label("Address").fill("http://10.0.0.1/hook")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("not on the public internet")
+    page.get_by_label("Address").fill("http://127.0.0.1:9/hook")
+    page.get_by_label("Secret").fill("a secret of sixteen characters or more")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+    page.get_by_role("button", name="Webhook").click()
+
+    expect(page.get_by_label("Address")).to_have_value("http://127.0.0.1:9/hook")
+    expect(page.get_by_label("Secret")).to_have_value("")
+    expect(page.locator("[data-delivery] .why")).to_have_text("answered 410")
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator("[data-delivery] .pill")).to_have_text("Delivered")
+    page.get_by_role("button", name="Tell my server nothing more").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Webhook").click()
+    expect(page.get_by_label("Address")).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "forbidden"),
+    [(["read"], {"Send a bot", "Webhook", "Edit", "Delete"}), (["bots", "read"], {"Webhook", "Edit", "Delete"})],
+    ids=["read", "bots and read"],
+)
+def test_what_a_key_may_not_do_is_out_of_reach_and_says_why(
+    open_page: Open, stack: Any, reader: Any, finished: dict[str, Any], scopes: list[str], forbidden: set[str]
+) -> None:
+    """The buttons are disabled for everybody's senses, the keyboard still finds them, and nothing is sent."""
+    page = open_page(signed_in=False)
+    sign_in(page, limited_key(stack, finished["user_id"], scopes))
+    open_meeting(page, finished)
+    expect(page.locator(".limits")).to_contain_text("This key may")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method != "GET" else None)
+
+    for name in ("Send a bot", "Webhook", "Edit", "Delete"):
+        shown = page.get_by_role("button", name=name)
+        if name in forbidden:
+            expect(shown).to_be_disabled()
+            expect(shown).to_have_accessible_name(re.compile("This key may"))
+            shown.press("Enter")
+            expect(page.locator(".note").last).to_contain_text("This key may")
+        else:
+            expect(shown).to_be_enabled()
+
+    assert page.get_by_role("dialog").count() == 0
+    assert sent == []
+
+
+def limited_key(stack: Any, user_id: int, scopes: list[str]) -> str:
+    """Make a key of a user for these calls alone."""
+    answer = httpx.post(
+        f"{stack.env['VEXA_API_URL']}/admin/users/{user_id}/tokens",
+        headers={"x-admin-api-key": stack.env["VEXA_ADMIN_API_KEY"]},
+        json={"scopes": scopes},
+        timeout=30,
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["token"])
+
+
 def test_a_transcript_is_downloaded_and_copied(open_page: Open, finished: dict[str, Any], tmp_path: Path) -> None:
     """Every form holds the first words that were said."""
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
@@ -322,9 +476,11 @@ def test_the_keyboard_reaches_everything(open_page: Open, finished: dict[str, An
     page.reload()
     expect(page.locator(".turn").first).to_be_visible()
     reached: list[str] = []
+    fields: set[str] = set()
     for _ in range(30):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
+        fields.add(page.evaluate("document.activeElement.id"))
         if reached[-1] == "Download":
             break
     page.keyboard.press("Enter")
@@ -332,7 +488,8 @@ def test_the_keyboard_reaches_everything(open_page: Open, finished: dict[str, An
     page.keyboard.press("Escape")
 
     assert reached[0] == "Skip to the meeting"
-    assert {"Send a bot", "Sign out", "Copy", "Download"} <= set(reached)
+    assert {"Send a bot", "Webhook", "Sign out", "Copy", "Download"} <= set(reached)
+    assert "search" in fields
     expect(page.locator(".menu ul")).to_be_hidden()
 
 

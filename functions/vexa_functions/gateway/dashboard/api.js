@@ -2,6 +2,7 @@
 
 const KEY = "vexa.key";
 const TIMEOUT_MS = 15000;
+const WEBHOOK = "/user/webhook";
 
 export class Refused extends Error {
   constructor(status, detail) {
@@ -50,9 +51,65 @@ export function stopBot(meeting) {
   return json("DELETE", `/bots/${path(meeting)}`);
 }
 
+export function search(query, { offset, limit }) {
+  return json("GET", `/transcripts?q=${encodeURIComponent(query)}&offset=${offset}&limit=${limit}`);
+}
+
+export function changeMeeting(meeting, data) {
+  return json("PATCH", `/meetings/${path(meeting)}?meeting_id=${meeting.id}`, { data });
+}
+
+export function deleteMeeting(meeting) {
+  return json("DELETE", `/meetings/${path(meeting)}?meeting_id=${meeting.id}`);
+}
+
+// Returns null where there is none.
+export async function webhook() {
+  try {
+    return await json("GET", WEBHOOK);
+  } catch (refused) {
+    if (refused.status === 404) return null;
+    throw refused;
+  }
+}
+
+export function setWebhook(url, secret) {
+  return json("PUT", WEBHOOK, secret ? { webhook_url: url, webhook_secret: secret } : { webhook_url: url });
+}
+
+export function removeWebhook() {
+  return request("DELETE", WEBHOOK);
+}
+
+export function deliveries(before) {
+  return json("GET", `/user/webhooks/deliveries?limit=20${before ? `&before=${before}` : ""}`);
+}
+
+export function redeliver(id) {
+  return json("POST", `/user/webhooks/deliveries/${id}/redeliver`);
+}
+
+// The key's scopes are not told; a question that changes nothing shows what they allow.
+export function maySendBots() {
+  return mayAsk("/bots/status");
+}
+
+export function mayManage() {
+  return mayAsk("/user/webhooks/deliveries?limit=1");
+}
+
 export function liveUrl() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${location.host}/ws?api_key=${encodeURIComponent(key.get() ?? "")}`;
+}
+
+async function mayAsk(where) {
+  try {
+    await request("GET", where);
+    return true;
+  } catch (refused) {
+    return !refused.lacksScope;
+  }
 }
 
 async function json(method, where, body) {

@@ -4,14 +4,18 @@ import * as api from "./api.js";
 import { button, el, note } from "./dom.js";
 import { MeetingView } from "./meeting-view.js";
 import { MeetingsView } from "./meetings-view.js";
+import { forgetLimits, learnLimits, limits } from "./limits.js";
+import { SearchView } from "./search-view.js";
 import { signIn } from "./sign-in.js";
 import { openStartDialog } from "./start-dialog.js";
 import { hasEnded, titleOf } from "./status.js";
+import { openWebhookDialog } from "./webhook-dialog.js";
 
 const RUNNING_MS = 4000;
 const QUIET_MS = 20000;
 const PAGE = 100;
 const MOST = 1000;
+const ADDRESS = /^#\/meetings\/(\d+)(?:\?at=([\d.]+))?$/;
 
 class App {
   constructor(root) {
@@ -30,20 +34,40 @@ class App {
   enter() {
     this.list = new MeetingsView(() => this.showOlder());
     this.page = el("main", { class: "page", id: "page" });
-    const bar = el(
-      "header",
-      { class: "topbar" },
-      el("a", { class: "brand", href: "#/" }, el("img", { src: "/dashboard/icon.svg", alt: "", width: "26", height: "26" }), "Vexa"),
-      button("Send a bot", { icon: "plus", kind: "primary", onclick: () => openStartDialog((meeting) => this.open(meeting)) }),
-      button("Sign out", { icon: "leave", hidesLabel: true, title: "Sign out", onclick: () => this.leave() }),
-    );
-    this.frame = el("div", { class: "frame" }, el("aside", { class: "side" }, bar, this.list.element), this.page);
+    this.search = new SearchView({ onActive: (isActive) => (this.list.element.hidden = isActive), onRefused: () => this.refused() });
+    this.bar = this.topbar();
+    this.frame = el("div", { class: "frame" }, el("aside", { class: "side" }, this.bar, this.search.field, this.search.results, this.list.element), this.page);
     this.root.replaceChildren(el("a", { class: "skip", href: "#page", onclick: (event) => this.skip(event) }, "Skip to the meeting"), this.frame);
     this.refresh();
+    this.learn();
+  }
+
+  topbar() {
+    const brand = el("a", { class: "brand", href: "#/" }, el("img", { src: "/dashboard/icon.svg", alt: "", width: "26", height: "26" }), "Vexa");
+    return el(
+      "header",
+      { class: "topbar" },
+      brand,
+      button("Send a bot", { icon: "plus", kind: "primary", forbidden: limits.bots, onclick: () => openStartDialog((meeting) => this.open(meeting)) }),
+      button("Webhook", { icon: "bell", hidesLabel: true, title: "Webhook", forbidden: limits.changes, onclick: () => openWebhookDialog() }),
+      button("Sign out", { icon: "leave", hidesLabel: true, title: "Sign out", onclick: () => this.leave() }),
+      limits.bots || limits.changes ? el("p", { class: "limits" }, limits.changes || limits.bots) : null,
+    );
+  }
+
+  // Shows what the key may not do, once that is known.
+  async learn() {
+    const { frame } = this;
+    if (!(await learnLimits()) || frame !== this.frame) return;
+    const bar = this.topbar();
+    this.bar.replaceWith(bar);
+    this.bar = bar;
+    this.view?.showHead();
   }
 
   leave(reason = "") {
     api.key.forget();
+    forgetLimits();
     clearTimeout(this.timer);
     this.view?.close();
     this.view = null;
@@ -77,22 +101,23 @@ class App {
 
   route() {
     if (!this.frame) return;
-    const id = Number(/^#\/meetings\/(\d+)$/.exec(location.hash)?.[1] ?? 0);
+    const [, named, at] = ADDRESS.exec(location.hash) ?? [];
+    const id = Number(named ?? 0);
     const meeting = this.meetings.find((known) => known.id === id) ?? (this.view?.meeting.id === id ? this.view.meeting : null);
     this.list.show(this.meetings, id, { hasMore: this.meetings.length >= this.limit && this.limit < MOST });
     this.frame.classList.toggle("has-open", Boolean(meeting));
-    if (meeting) this.show(meeting);
+    if (meeting) this.show(meeting, at);
     else this.showNothing(id);
-    if (!meeting && id && this.isKnown) this.find(id);
+    if (!meeting && id && this.isKnown) this.find(id, at);
   }
 
   // Opens a meeting that is older than those in the list.
-  async find(id) {
+  async find(id, at) {
     try {
       const meeting = await api.meeting(id);
-      if (this.frame && location.hash === `#/meetings/${id}`) {
+      if (this.frame && ADDRESS.exec(location.hash)?.[1] === String(id)) {
         this.frame.classList.add("has-open");
-        this.show(meeting);
+        this.show(meeting, at);
       }
     } catch (refused) {
       if (refused.isAboutTheKey) this.refused();
@@ -104,16 +129,28 @@ class App {
     this.refresh();
   }
 
-  show(meeting) {
-    if (this.view?.meeting.id === meeting.id) {
+  // Opens a meeting, at a moment if one is named; a moment is shown once for each time that somebody goes there.
+  show(meeting, at) {
+    const isNew = this.view?.meeting.id !== meeting.id;
+    if (isNew) {
+      this.view?.close();
+      this.view = new MeetingView(meeting, { onChange: () => this.refresh(), onDeleted: (gone) => this.deleted(gone), onRefused: () => this.refused() });
+      this.page.replaceChildren(this.view.element);
+      window.scrollTo({ top: 0 });
+    } else {
       this.view.setStatus(meeting.status);
-      return;
     }
-    this.view?.close();
-    this.view = new MeetingView(meeting, { onChange: () => this.refresh(), onRefused: () => this.refused() });
-    this.page.replaceChildren(this.view.element);
-    document.title = `${titleOf(meeting)} · Vexa`;
-    window.scrollTo({ top: 0 });
+    document.title = `${titleOf(this.view.meeting)} · Vexa`;
+    if (at !== undefined && (isNew || this.shownAt !== location.hash)) this.view.reveal(Number(at));
+    this.shownAt = location.hash;
+  }
+
+  deleted(meeting) {
+    this.meetings = this.meetings.filter((known) => known.id !== meeting.id);
+    location.hash = "#/";
+    this.search.clear();
+    note("The meeting is deleted.");
+    this.refresh();
   }
 
   showNothing(id) {

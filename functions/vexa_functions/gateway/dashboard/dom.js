@@ -12,12 +12,15 @@ export function svg(tag, attributes = {}, ...children) {
 
 export function icon(name) {
   const paths = ICONS[name].map((d) => svg("path", { d }));
-  return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" }, ...paths);
+  return svg("svg", { class: `icon icon-${name}`, viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" }, ...paths);
 }
 
-export function button(label, { icon: name, kind = "quiet", hidesLabel = false, ...attributes } = {}) {
+// `forbidden` is why this may not be done, if it may not: the button stays in reach, and says so instead.
+export function button(label, { icon: name, kind = "quiet", hidesLabel = false, forbidden = "", ...attributes } = {}) {
   const text = el("span", { class: hidesLabel ? "unseen" : "label" }, label);
-  return el("button", { type: "button", class: `button ${kind}`, ...attributes }, name ? icon(name) : null, text);
+  const refusal = forbidden && { "aria-disabled": "true", title: forbidden, onclick: () => note(forbidden) };
+  const why = forbidden ? el("span", { class: "unseen" }, ` – ${forbidden}`) : null;
+  return el("button", { type: "button", class: `button ${kind}${hidesLabel ? " bare" : ""}`, ...attributes, ...refusal }, name ? icon(name) : null, text, why);
 }
 
 export function note(text, kind = "plain") {
@@ -44,5 +47,10 @@ const ICONS = {
   back: ["M15 5l-7 7 7 7"],
   leave: ["M14 5H6v14h8", "M11 12h9", "M17 8l4 4-4 4"],
   down: ["M6 9l6 6 6-6"],
+  search: ["M16 16l5 5", "M10.5 4a6.5 6.5 0 1 0 0 13a6.5 6.5 0 0 0 0-13"],
+  edit: ["M4 20h4L19 9l-4-4L4 16z", "M13 7l4 4"],
+  trash: ["M5 7h14", "M10 7V4h4v3", "M7 7l1 13h8l1-13", "M10.5 11v5", "M13.5 11v5"],
+  bell: ["M6 17V11a6 6 0 0 1 12 0v6l1.5 2h-15z", "M10 21h4"],
+  again: ["M19 12a7 7 0 1 1-2-5", "M19 3v5h-5"],
   link: ["M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1", "M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1"],
 };

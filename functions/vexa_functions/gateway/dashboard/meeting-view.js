@@ -3,7 +3,9 @@
 import * as api from "./api.js";
 import { Colours } from "./colours.js";
 import { button, el, icon, note } from "./dom.js";
+import { limits } from "./limits.js";
 import { LiveLink } from "./live.js";
+import { openDeleteDialog, openEditDialog } from "./meeting-dialogs.js";
 import { dayOf, hasEnded, pill, platformName, titleOf } from "./status.js";
 import { Timeline } from "./timeline.js";
 import { TranscriptView } from "./transcript-view.js";
@@ -20,10 +22,12 @@ const FORMATS = [
 ];
 
 export class MeetingView {
-  // `onChange(meeting)` is called when the status changes, `onRefused(error)` when the key is not good any more.
-  constructor(meeting, { onChange, onRefused }) {
+  // `onChange(meeting)` is called when its status or what was written down changes, `onDeleted(meeting)` when it is
+  // gone, `onRefused(error)` when the key is not good any more.
+  constructor(meeting, { onChange, onDeleted, onRefused }) {
     this.meeting = meeting;
     this.onChange = onChange;
+    this.onDeleted = onDeleted;
     this.onRefused = onRefused;
     this.transcript = new Transcript();
     this.colours = new Colours();
@@ -31,7 +35,8 @@ export class MeetingView {
     this.timeline = new Timeline(this.colours, (seconds) => this.words.reveal(seconds));
     this.line = el("span", { class: "line", role: "status" });
     this.head = el("header", { class: "head" });
-    this.element = el("article", { class: "meeting" }, this.head, this.timeline.element, this.words.element);
+    this.told = el("div", { class: "told-of" });
+    this.element = el("article", { class: "meeting" }, this.head, this.told, this.timeline.element, this.words.element);
     this.showHead();
     this.refresh();
     if (!hasEnded(meeting.status)) this.watch();
@@ -100,29 +105,41 @@ export class MeetingView {
     requestAnimationFrame(() => {
       this.isDrawing = false;
       this.words.show(this.transcript, { emptyText: emptyText(this.meeting) });
+      if (this.goTo !== undefined) this.words.reveal(this.goTo);
+      this.goTo = undefined;
     });
+  }
+
+  // Goes to a moment, as soon as its words are there.
+  reveal(seconds) {
+    this.goTo = seconds;
+    this.draw();
   }
 
   showHead() {
     const { meeting } = this;
-    const state = JSON.stringify([meeting.status, meeting.data, meeting.start_time, meeting.end_time]);
+    const state = JSON.stringify([meeting.status, meeting.data, meeting.start_time, meeting.end_time, limits]);
     if (state === this.headShown) return;
     this.headShown = state;
-    const reason = meeting.status === "failed" && meeting.data?.reason ? el("p", { class: "reason" }, `Reason: ${meeting.data.reason.replaceAll("_", " ")}`) : null;
     const back = el("a", { class: "back", href: "#/" }, icon("back"), el("span", { class: "unseen" }, "All meetings"));
     const about = el("p", { class: "about" }, `${platformName(meeting.platform)} · ${dayOf(meeting.start_time ?? meeting.created_at)} `, this.line);
     this.head.replaceChildren(
       el("div", { class: "heading" }, back, el("h1", { tabindex: "-1" }, titleOf(meeting)), pill(meeting.status)),
       about,
-      ...(reason ? [reason] : []),
       el("div", { class: "tools" }, ...this.tools()),
     );
+    this.told.replaceChildren(...[failure(meeting), notesOf(meeting)].filter(Boolean));
   }
 
   tools() {
-    const stop = hasEnded(this.meeting.status) ? null : button("Stop bot", { icon: "stop", kind: "danger", disabled: this.meeting.status === "stopping", onclick: () => this.stop() });
-    const open = this.meeting.constructed_meeting_url && !hasEnded(this.meeting.status) ? el("a", { class: "button quiet", href: this.meeting.constructed_meeting_url, target: "_blank", rel: "noopener noreferrer" }, icon("link"), el("span", { class: "label" }, "Open")) : null;
-    return [stop, button("Copy", { icon: "copy", onclick: () => this.copy() }), this.downloads(), open].filter(Boolean);
+    const { meeting } = this;
+    const isOver = hasEnded(meeting.status);
+    const stop = isOver ? null : button("Stop bot", { icon: "stop", kind: "danger", disabled: meeting.status === "stopping", forbidden: limits.bots, onclick: () => this.stop() });
+    const url = meeting.constructed_meeting_url;
+    const open = url && !isOver ? el("a", { class: "button quiet", href: url, target: "_blank", rel: "noopener noreferrer" }, icon("link"), el("span", { class: "label" }, "Open")) : null;
+    const edit = button("Edit", { icon: "edit", hidesLabel: true, title: "Edit name and notes", forbidden: limits.changes, onclick: () => openEditDialog(this.meeting, (changed) => this.changed(changed)) });
+    const remove = isOver ? button("Delete", { icon: "trash", hidesLabel: true, title: "Delete", kind: "danger", forbidden: limits.changes, onclick: () => openDeleteDialog(this.meeting, (gone) => this.onDeleted(gone)) }) : null;
+    return [stop, button("Copy", { icon: "copy", onclick: () => this.copy() }), this.downloads(), open, edit, remove].filter(Boolean);
   }
 
   downloads() {
@@ -144,6 +161,12 @@ export class MeetingView {
     this.line.textContent = texts[state] ? `· ${texts[state]}` : "";
     this.line.className = `line ${state}`;
     if (state === "refused") this.onRefused(new api.Refused(403, "This key is no longer valid."));
+  }
+
+  changed({ data }) {
+    this.meeting = { ...this.meeting, data };
+    this.showHead();
+    this.onChange(this.meeting);
   }
 
   async stop() {
@@ -176,6 +199,21 @@ export class MeetingView {
       note(refused.message, "bad");
     }
   }
+}
+
+function failure({ status, data }) {
+  if (status !== "failed" || !data?.reason) return null;
+  const why = data.evidence ? el("p", { class: "evidence" }, data.evidence) : null;
+  return el("section", { class: "card failure", "aria-label": "Why it failed" }, el("p", { class: "reason" }, sentence(data.reason)), why);
+}
+
+function notesOf({ data }) {
+  return data?.notes ? el("section", { class: "card jotted", "aria-label": "Notes" }, el("p", { dir: "auto" }, data.notes)) : null;
+}
+
+function sentence(code) {
+  const words = code.replaceAll("_", " ");
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 function emptyText(meeting) {
