@@ -132,20 +132,23 @@ class LiveReader:
             raise Unavailable(f"valkey: {type(exc).__name__}") from exc
         return bool(info["entries-added"] == info["length"])
 
-    async def read(self, position_by_meeting: Mapping[int, str]) -> list[tuple[int, str, LiveMessage | None]]:
+    async def read(self, meeting_id: int, position: str) -> list[tuple[str, LiveMessage | None]]:
         """
-        Wait a moment for entries behind the positions; return (meeting, position, message) in order.
+        Wait a moment for entries behind the position; return (position, message) in order.
 
         An entry that this version cannot read has a position and no message.
         """
-        meeting_by_key = {feed_key(meeting): meeting for meeting in position_by_meeting}
-        positions: Any = {key: position_by_meeting[meeting] for key, meeting in meeting_by_key.items()}
+        key = feed_key(meeting_id)
         async with _answering():
-            answer: Any = await self._client.xread(positions, count=READ_COUNT, block=READ_BLOCK_MS)
+            answer: Any = await self._client.xread({key: position}, count=READ_COUNT, block=READ_BLOCK_MS)
         feeds = answer.items() if isinstance(answer, dict) else answer or []
-        return [
-            (meeting_by_key[key], entry_id, _message(fields)) for key, entries in feeds for entry_id, fields in entries
-        ]
+        return [(entry_id, _message(fields)) for _, entries in feeds for entry_id, fields in entries]
+
+    async def later(self, meeting_id: int, position: str) -> list[tuple[str, LiveMessage | None]]:
+        """Return the next entries behind the position, without waiting for any."""
+        async with _answering():
+            entries: Any = await self._client.xrange(feed_key(meeting_id), f"({position}", "+", count=READ_COUNT)
+        return [(entry_id, _message(fields)) for entry_id, fields in entries]
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ async def get_stream(request: Request) -> Response:
     key = request.headers.get(KEY_HEADER)
     holder = await live.access.admit(request, key, Scope.READ)
     ref = MeetingRef(platform=text_in_path(request, "platform"), native_id=text_in_path(request, "native_meeting_id"))
-    feed = Feed(live.store, live.reader, holder.principal.user_id)
+    feed = Feed(live.store, live.rings, holder.principal.user_id)
     await feed.follow(ref, since=position_of(request.headers.get("last-event-id")))
     return EventStream(feed, live.access.visit(key or ""), live)
 

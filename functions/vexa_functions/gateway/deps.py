@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vexa_functions.gateway.access import Access
 from vexa_functions.gateway.authentication import Authenticator
 from vexa_functions.gateway.limits import Limit, Limiter
+from vexa_functions.gateway.live.ring import Rings
 from vexa_functions.gateway.live.watching import LiveDeps, Places
 from vexa_functions.gateway.settings import GatewaySettings
 from vexa_functions.gateway.upstream import Upstream
@@ -14,7 +15,7 @@ from vexa_functions.live_feed import LiveReader, open_valkey
 from vexa_functions.store.tables import open_store
 
 SPARE_CONNECTIONS = 20
-"""To Valkey, beside the one that each watcher waits on."""
+"""To Valkey, beside the one that each watched meeting is read on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +50,11 @@ async def open_deps(settings: GatewaySettings) -> AsyncIterator[GatewayDeps]:
         upstreams = _upstreams(settings)
         for upstream in upstreams.values():
             stack.push_async_callback(upstream.aclose)
+        rings = Rings(store, LiveReader(feeds), most=settings.max_live_connections)
+        stack.push_async_callback(rings.aclose)
         live = LiveDeps(
             store=store,
-            reader=LiveReader(feeds),
+            rings=rings,
             access=access,
             places=Places(settings.max_live_connections),
             max_s=settings.max_socket_s,

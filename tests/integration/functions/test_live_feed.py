@@ -7,7 +7,7 @@ import random
 import signal
 import socket as sockets
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +27,8 @@ from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted
 from vexa_functions import gateway
 from vexa_functions.collector.ingest import Ingest
 from vexa_functions.gateway.live.feed import Feed
-from vexa_functions.gateway.live.wire import MeetingRef
+from vexa_functions.gateway.live.ring import MAX_ENTRIES, Rings
+from vexa_functions.gateway.live.wire import MeetingRef, Spelled
 from vexa_functions.live_feed import LiveFeed, LiveReader
 from vexa_functions.store.tables import Store
 from vexa_local.ports import free_port
@@ -231,25 +232,55 @@ async def test_ids_rise_and_only_what_is_new_is_sent_again(talk: Talk, url: str,
     assert ids == sorted(ids)
 
 
-async def test_a_connected_watcher_that_trimming_overtakes_is_sent_what_is_stored(
-    talk: Talk, valkey: "redis.Redis", api_key: str
+@pytest.fixture
+async def rings(store: Store, valkey: "redis.Redis") -> AsyncIterator[Rings]:
+    """What the watchers of one instance share."""
+    made = Rings(store, LiveReader(valkey), most=10)
+    yield made
+    await made.aclose()
+
+
+async def test_a_watcher_that_trimming_overtakes_is_sent_what_is_stored(
+    talk: Talk, rings: Rings, valkey: "redis.Redis"
 ) -> None:
     """Entries that are trimmed before they are read leave no hole, and nothing says they did but the text itself."""
-    stream = f"{talk.session_uid}.0"
-    feed, watcher = Feed(talk.store, LiveReader(valkey), UserId(talk.user_id)), Watcher()
-    await talk.commit(stream, "read")
-    await feed.follow(MeetingRef(platform="replay", native_id="standup"), since="0-0")
-    for message in await feed.next():
-        watcher.take(message)
-    for word in ("trimmed", "kept"):
+    stream, watcher = f"{talk.session_uid}.0", Watcher()
+    feed = Feed(talk.store, rings, UserId(talk.user_id))
+    for word in ("read", "trimmed", "kept"):
         await talk.commit(stream, word)
+    first = (await positions(valkey, talk))[0]
+    await feed.follow(MeetingRef(platform="replay", native_id="standup"), since=first)
     await valkey.xtrim(feed_key(talk.meeting_id), maxlen=1, approximate=False)
 
-    for _ in range(2):
-        for message in await feed.next():
-            watcher.take(message)
+    async with asyncio.timeout(WITHIN_S):
+        while watcher.text != await talk.stored():
+            await take_next(feed, watcher)
+    feed.close()
 
-    assert watcher.text == await talk.stored()
+    assert len(watcher.text) == 3
+
+
+async def test_a_watcher_from_before_the_ring_meets_it(talk: Talk, rings: Rings, valkey: "redis.Redis") -> None:
+    """Each one is sent every entry once and in order, wherever it begins, and all of them the same object."""
+    stream = f"{talk.session_uid}.0"
+    for number in range(MAX_ENTRIES + 150):
+        await talk.draft(stream, f"word {number}")
+    entries = await positions(valkey, talk)
+    ref = MeetingRef(platform="replay", native_id="standup")
+    feeds = [Feed(talk.store, rings, UserId(talk.user_id)) for _ in range(3)]
+    for feed, since in zip(feeds, (entries[0], entries[200], None), strict=True):
+        await feed.follow(ref, since=since)
+
+    async with asyncio.timeout(WITHIN_S):
+        caught_up = [await heard(feeds[0], len(entries) - 1), await heard(feeds[1], len(entries) - 201)]
+        await talk.draft(stream, "the last")
+        last = [(await heard(feed, 1))[0] for feed in feeds]
+    for feed in feeds:
+        feed.close()
+
+    ids = [[json.loads(message.text)["id"] for message in messages] for messages in caught_up]
+    assert ids == [entries[1:], entries[201:]]
+    assert last[0] is last[1] is last[2]
 
 
 async def test_a_long_transcript_is_resent_in_pages_after_its_feed_is_lost(talk: Talk, url: str, api_key: str) -> None:
@@ -450,6 +481,23 @@ async def test_live_connections_are_counted(talk: Talk, start_gateway: Any, api_
 
     assert said == {"type": "error", "error": "overloaded"}
     assert events.status_code == 503
+
+
+async def positions(valkey: "redis.Redis", talk: Talk) -> list[str]:
+    entries: Any = await valkey.xrange(feed_key(talk.meeting_id))
+    return [entry_id for entry_id, _ in entries]
+
+
+async def heard(feed: Feed, count: int) -> list[Spelled]:
+    messages: list[Spelled] = []
+    while len(messages) < count:
+        messages += await feed.next()
+    return messages
+
+
+async def take_next(feed: Feed, watcher: Watcher) -> None:
+    for message in await feed.next():
+        watcher.take(json.loads(message.text))
 
 
 async def tell(talk: Talk, dice: random.Random) -> None:

@@ -1,7 +1,6 @@
 """The live feed over HTTP, as Server-Sent Events."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from vexa_events.errors import Forbidden, Unavailable
 from vexa_functions.gateway.access import Visit
 from vexa_functions.gateway.live.feed import Feed
 from vexa_functions.gateway.live.watching import Gone, LiveDeps, TooSlow, send_in_time
-from vexa_functions.gateway.live.wire import Json
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +37,18 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI app."""
-        with self._deps.places.place():
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            if scope["method"] != "HEAD" and await self._stream(receive, send):
-                return
-            end = send({"type": "http.response.body", "body": b"", "more_body": False})
-            await send_in_time(end, self._deps.send_timeout_s)
+        try:
+            with self._deps.places.place():
+                await self._answer(scope, receive, send)
+        finally:
+            self._feed.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        if scope["method"] != "HEAD" and await self._stream(receive, send):
+            return
+        end = send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send_in_time(end, self._deps.send_timeout_s)
 
     async def _stream(self, receive: Receive, send: Send) -> bool:
         """Send until something ends it; true where nobody is left to be told of the end."""
@@ -62,27 +66,20 @@ class EventStream(Response):
         return is_over
 
     async def _follow(self, send: Send) -> None:
-        await self._write(send, f"retry: {RETRY_MS}\n\n")
+        await self._write(send, b"retry: %d\n\n" % RETRY_MS)
         wrote_at_s = self._clock()
         while True:
-            text = "".join(map(spell, await self._feed.next()))
-            if not text and self._clock() - wrote_at_s >= self._deps.heartbeat_s:
-                text = ": heartbeat\n\n"
-            if text:
-                await self._write(send, text)
+            events = b"".join(message.event for message in await self._feed.next())
+            if not events and self._clock() - wrote_at_s >= self._deps.heartbeat_s:
+                events = b": heartbeat\n\n"
+            if events:
+                await self._write(send, events)
                 wrote_at_s = self._clock()
             await self._visit.check()
 
-    async def _write(self, send: Send, text: str) -> None:
-        body = text.encode("utf-8", "backslashreplace")
+    async def _write(self, send: Send, body: bytes) -> None:
         sending = send({"type": "http.response.body", "body": body, "more_body": True})
         await send_in_time(sending, self._deps.send_timeout_s)
-
-
-def spell(message: Json) -> str:
-    """Spell one message as an event; JSON has no line breaks of its own."""
-    data = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
-    return f"id: {message['id']}\nevent: {message['type']}\ndata: {data}\n\n"
 
 
 async def _wait_until_gone(receive: Receive) -> None:

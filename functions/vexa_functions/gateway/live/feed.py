@@ -2,34 +2,38 @@
 What one watcher is to be sent, whatever carries it.
 
 A meeting's entries in Valkey are bounded and may be trimmed or lost. A watcher
-that resumes behind an entry which is still there is sent all later ones. Any
-other, and one that the trimming overtakes while it reads, is first sent what
-Postgres holds, from a position that was taken before Postgres was read, so
-that nothing falls between the two.
+that resumes behind an entry which is still there is sent all later ones, from
+the ring that all watchers of the meeting share as soon as that reaches back to
+it. Any other, and one that the trimming overtakes, is first sent what Postgres
+holds, from a position that was taken before Postgres was read, so that nothing
+falls between the two.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vexa_events.errors import NotFound
 from vexa_events.identity import UserId
-from vexa_functions.gateway.live.speakers import Speakers
+from vexa_functions.gateway.live.ring import Entry, Ring, Rings, is_unbroken
 from vexa_functions.gateway.live.wire import (
     FROM_THE_START,
     Json,
     MeetingRef,
-    entry_message,
+    Spelled,
     status_message,
     stored_message,
 )
-from vexa_functions.live_feed import LiveReader
 from vexa_functions.store.meetings import Meeting
 from vexa_functions.store.tables import Store
 from vexa_functions.store.transcripts import SegmentKey, StoredSegment
 
 PAGE = 200
 """Stored segments in one message."""
+WAIT_S = 1.0
+"""How long a quiet watcher stays unattended: its heartbeat and its key are looked after between two waits."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class _Watched:
     since: str
     """What the watcher said; every page of stored text but the last carries it, so that a cut leads here again."""
     position: str
-    speakers: Speakers
+    ring: Ring
     is_behind: bool
     """Stored text is still to be sent."""
     after: SegmentKey | None = None
@@ -51,12 +55,14 @@ class Feed:
     """Follows the meetings of one user for one watcher."""
 
     def __init__(
-        self, store: Store, reader: LiveReader, user_id: UserId, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, store: Store, rings: Rings, user_id: UserId, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._store = store
-        self._reader = reader
+        self._rings = rings
+        self._reader = rings.reader
         self._user_id = user_id
         self._now = now
+        self._news = asyncio.Event()
         self._watched: dict[int, _Watched] = {}
 
     def __len__(self) -> int:
@@ -70,54 +76,74 @@ class Feed:
         if meeting is None:
             raise NotFound(f"you have no meeting {ref.platform}/{ref.native_id}")
         position = since or await self._reader.newest(meeting.id)
-        watched = _Watched(
+        is_behind = since is not None and not await self._reader.has(meeting.id, since)
+        spelled = ref.spell(meeting.id)
+        self._watched[meeting.id] = _Watched(
             meeting=meeting,
-            spelled=ref.spell(meeting.id),
+            spelled=spelled,
             since=position,
             position=position,
-            speakers=Speakers(self._store, meeting.id),
-            is_behind=since is not None and not await self._reader.has(meeting.id, since),
+            ring=self._rings.join(meeting.id, spelled, self._news),
+            is_behind=is_behind,
         )
-        self._watched[meeting.id] = watched
-        return {**watched.spelled, "since": position}
+        self._news.set()
+        return {**spelled, "since": position}
 
     def forget(self, ref: MeetingRef) -> None:
         """Follow a meeting no longer."""
         for meeting_id, watched in list(self._watched.items()):
             if (watched.spelled["platform"], watched.spelled["native_id"]) == (ref.platform, ref.native_id):
                 del self._watched[meeting_id]
+                self._rings.leave(meeting_id, watched.ring, self._news)
 
-    async def next(self) -> list[Json]:
+    def close(self) -> None:
+        """Follow nothing any more."""
+        for meeting_id, watched in self._watched.items():
+            self._rings.leave(meeting_id, watched.ring, self._news)
+        self._watched.clear()
+
+    async def next(self) -> list[Spelled]:
         """Wait up to a second for what comes next; return it in order, or nothing."""
-        for watched in self._watched.values():
+        self._news.clear()
+        messages: list[Spelled] = []
+        for watched in list(self._watched.values()):
             if watched.is_behind:
-                return await self._catch_up(watched)
-        return await self._go_on(dict(self._watched))
-
-    async def _go_on(self, asked_for: dict[int, _Watched]) -> list[Json]:
-        """Spell the entries behind the positions; what was subscribed anew meanwhile starts from its own."""
-        messages: list[Json] = []
-        positions = {meeting_id: watched.position for meeting_id, watched in asked_for.items()}
-        entries = await self._reader.read(positions)
-        for meeting_id in {meeting_id for meeting_id, _, _ in entries}:
-            await self._notice_gap(asked_for[meeting_id])
-        for meeting_id, position, message in entries:
-            watched = asked_for[meeting_id]
-            if watched.is_behind or self._watched.get(meeting_id) is not watched:
-                continue
-            watched.position = position
-            if message is not None:
-                messages.append(entry_message(position, watched.spelled, await watched.speakers.name(message)))
+                return [*messages, *await self._catch_up(watched)]
+            messages += await self._go_on(watched)
+        if not messages:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await self._news.wait()
         return messages
 
-    async def _notice_gap(self, watched: _Watched) -> None:
-        """Catch up from Postgres where the feed was trimmed as far as the position: what came next may be gone."""
-        meeting_id, position = watched.meeting.id, watched.position
-        is_first = position == FROM_THE_START
-        if not await (self._reader.is_whole(meeting_id) if is_first else self._reader.has(meeting_id, position)):
-            watched.since, watched.after, watched.is_behind = watched.position, None, True
+    async def _go_on(self, watched: _Watched) -> list[Spelled]:
+        """Return what lies behind the position, from the ring or read alone; what was forgotten meanwhile is silent."""
+        watched.ring.check()
+        match watched.ring.covers(watched.position):
+            case True:
+                entries = watched.ring.after(watched.position)
+            case False:
+                entries = await self._read_alone(watched)
+            case None:
+                entries = []
+        if not entries or self._watched.get(watched.meeting.id) is not watched:
+            return []
+        watched.position = entries[-1].position
+        return [entry.message for entry in entries if entry.message is not None]
 
-    async def _catch_up(self, watched: _Watched) -> list[Json]:
+    async def _read_alone(self, watched: _Watched) -> list[Entry]:
+        """Read towards the ring; where what came next may be gone, catch up from Postgres instead."""
+        meeting_id, position = watched.meeting.id, watched.position
+        async with self._rings.alone:
+            entries = await self._reader.later(meeting_id, position)
+            is_whole = bool(entries) and await is_unbroken(self._reader, meeting_id, position)
+        self._news.set()
+        if not is_whole:
+            watched.since, watched.after, watched.is_behind = watched.position, None, True
+            return []
+        return await watched.ring.spell(entries)
+
+    async def _catch_up(self, watched: _Watched) -> list[Spelled]:
         """Spell the next page of what is stored; the first is preceded by the meeting's status."""
         first = watched.after is None
         if first:
@@ -130,8 +156,10 @@ class Feed:
                 stream_uid=segments[-1].stream_uid, epoch=segments[-1].epoch, seq=segments[-1].seq
             )
         at = self._now()
-        page = stored_message(watched.position if is_last else watched.since, watched.spelled, segments, at)
-        return [status_message(watched.since, watched.spelled, meeting.status, at), page] if first else [page]
+        page = Spelled(stored_message(watched.position if is_last else watched.since, watched.spelled, segments, at))
+        if not first:
+            return [page]
+        return [Spelled(status_message(watched.since, watched.spelled, meeting.status, at)), page]
 
     async def _stored(self, watched: _Watched) -> tuple[list[StoredSegment], Meeting]:
         ours = watched.meeting

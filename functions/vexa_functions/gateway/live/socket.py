@@ -66,7 +66,7 @@ class LiveSocket:
         self._deps = deps
         self._holder = holder
         self._visit = deps.access.visit(key)
-        self._feed = Feed(deps.store, deps.reader, holder.principal.user_id)
+        self._feed = Feed(deps.store, deps.rings, holder.principal.user_id)
         self._changed = asyncio.Event()
 
     async def serve(self) -> None:
@@ -84,8 +84,12 @@ class LiveSocket:
             await self._close(CLOSE_TOO_SLOW)
         except* Forbidden:
             await _refuse(self._socket, self._deps, "invalid_api_key", CLOSE_UNAUTHENTICATED)
+        except* Overloaded:
+            await _refuse(self._socket, self._deps, "overloaded", CLOSE_TRY_AGAIN)
         except* Unavailable:
             await _refuse(self._socket, self._deps, "unavailable", CLOSE_UNAVAILABLE)
+        finally:
+            self._feed.close()
 
     async def _listen(self) -> None:
         while True:
@@ -163,7 +167,8 @@ class LiveSocket:
                 self._changed.clear()
                 await self._changed.wait()
             for message in await self._feed.next():
-                await self._send(message)
+                sending = self._socket.send({"type": "websocket.send", "text": message.text})
+                await send_in_time(sending, self._deps.send_timeout_s)
             await self._visit.check()
 
     async def _complain(self, error: str, **more: Any) -> None:

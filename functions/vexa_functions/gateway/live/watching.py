@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vexa_events.errors import Overloaded, VexaError
 from vexa_functions.gateway.access import Access
-from vexa_functions.live_feed import LiveReader
+from vexa_functions.gateway.live.ring import Rings
 from vexa_functions.store.tables import Store
 
 
@@ -43,7 +43,7 @@ class LiveDeps:
     """What live connections need."""
 
     store: Store
-    reader: LiveReader
+    rings: Rings
     access: Access
     places: Places
     max_s: float

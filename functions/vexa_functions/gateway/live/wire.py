@@ -1,7 +1,9 @@
 """How the live feed is spelled for watchers."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +44,25 @@ class Subscription(BaseModel):
     meetings: tuple[MeetingRef, ...] = Field(min_length=1, max_length=MAX_SUBSCRIPTIONS)
     since: str | None = Field(None, pattern=POSITION)
     """For every meeting that names none of its own."""
+
+
+class Spelled:
+    """A message as it is sent, spelled once however many watch."""
+
+    def __init__(self, message: Json) -> None:
+        """JSON has no line breaks of its own; half a character is spelled out."""
+        self._head = f"id: {message['id']}\nevent: {message['type']}\ndata: ".encode()
+        self.data = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+    @cached_property
+    def text(self) -> str:
+        """For a WebSocket."""
+        return self.data.decode()
+
+    @cached_property
+    def event(self) -> bytes:
+        """For a stream of events."""
+        return b"%b%b\n\n" % (self._head, self.data)
 
 
 def entry_message(position: str, meeting: Json, message: LiveMessage) -> Json:
