@@ -30,8 +30,6 @@ LONGEST_SEED_S = 900.0
 """Beside the meetings' length; what takes longer is stuck."""
 BROKEN_CALM_S = 30.0
 """What is broken on purpose does not come to rest."""
-MOST_STANDS = 20
-"""So often a run begins anew on a fresh stack."""
 Words = Mapping[str, Mapping[str, Sequence[ReferenceWord]]]
 
 
@@ -80,13 +78,12 @@ class Run:
 
 
 async def run_chaos(options: RunOptions, console: Console) -> list[Outcome]:
-    """Try every seed, or as many as there is time for; a stack that breaks the harness is replaced by a fresh one."""
+    """Try every seed, or as many as there is time for; after one that did not hold the next gets a fresh stack."""
     run = Run(options=options, console=console, recordings=_read(options), began_s=time.monotonic())
     if find_library() is None:
         console.print("libfaketime is not installed (Debian: apt-get install libfaketime): no clock is stepped")
-    for _ in range(MOST_STANDS):
-        if not run.is_over:
-            await _try_on_one_stack(run)
+    while not run.is_over:
+        await _try_on_one_stack(run)
     print_table(console, run.outcomes)
     if len(run.outcomes) < options.seeds:
         console.print(f"{len(run.outcomes)} of {options.seeds} seeds were tried")
@@ -94,7 +91,7 @@ async def run_chaos(options: RunOptions, console: Console) -> list[Outcome]:
 
 
 async def _try_on_one_stack(run: Run) -> None:
-    """Try seeds until they are over, or one ends as no seed should."""
+    """Try seeds until they are over, or one did not hold: what it left behind would be taken for the next one's."""
     options = run.options
     folder = prepare_folder(options.port_offset)
     stack = describe_stack(folder, offset=options.port_offset, is_spelt=options.engine == SCRIPTED)
@@ -106,7 +103,7 @@ async def _try_on_one_stack(run: Run) -> None:
             run.outcomes.append(outcome)
             _keep(folder, outcome)
             _report(run)
-            if outcome.is_cut_short:
+            if not outcome.is_good:
                 return
 
 
@@ -120,7 +117,7 @@ async def _try_seed(stand: Stand, run: Run, reference: Words, tolerance: Toleran
             outcome = await run_trial(stand, plan)
     except (VexaError, TimeoutError, ExceptionGroup) as exc:
         cause = Finding(rule="harness", where="trial", what=_told(exc))
-        outcome = Outcome(seed=plan.seed, faults=plan.faults, findings=(cause,), is_cut_short=True)
+        outcome = Outcome(seed=plan.seed, faults=plan.faults, findings=(cause,))
     for line in seed_lines(outcome):
         run.console.print(line, style="green" if outcome.is_good else "red", highlight=False, soft_wrap=True)
     return outcome

@@ -55,8 +55,6 @@ class Outcome:
     settled_s: float = 0.0
     """From there until nothing was left to do."""
     deaths: int = 0
-    is_cut_short: bool = False
-    """Whether the harness itself failed; the stack is then not used again."""
     missed: tuple[Fault, ...] = ()
     """Faults whose moment did not come."""
     transcripts: Mapping[str, Any] = field(default_factory=dict)
