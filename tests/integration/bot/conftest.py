@@ -194,6 +194,8 @@ class BotsTwin:
         """Handed out with every heartbeat's answer."""
         self.answers: deque[int] = deque()
         """Status codes that the next requests get, whatever they ask."""
+        self.last = ""
+        """What was told last, heartbeats apart."""
         self.authorizations: set[str | None] = set()
         self.url = ""
         self._pool = pool
@@ -217,6 +219,8 @@ class BotsTwin:
         if self.answers:
             return Response(status_code=self.answers.popleft())
         body = await request.body()
+        if request.path_params["what"] != "heartbeats":
+            self.last = request.path_params["what"]
         match request.path_params["what"]:
             case "epochs":
                 return _json(self._open(OpenEpoch.model_validate_json(body)))

@@ -138,6 +138,26 @@ async def test_a_recording_is_attended_to_its_end_and_every_sample_is_stored(
     assert bots.authorizations == {f"Bearer {TOKEN}"}
 
 
+async def test_who_was_shown_in_a_mixed_recording_is_told_before_the_end_whatever_the_bots_function_does(
+    bot: _Bot, bots: "BotsTwin", recordings: Path, eventually: "Eventually"
+) -> None:
+    """Hints that it did not take are told again, in their order, and the last status comes behind them."""
+    (recordings / "mix").mkdir()
+    write_track(recordings / "mix" / "mixed.wav", seconds=2.0, tone_hz=440)
+    shown = [("Joe", 0.2, 0.6), ("Nina", 0.5, 0.9), ("Joe", 1.2, 2.0)]
+    hints = [{"speaker": name, "from_s": from_s, "until_s": until_s} for name, from_s, until_s in shown]
+    (recordings / "mix" / "hints.json").write_text(json.dumps(hints))
+    await bot.start("mix")
+    await eventually(lambda: "active" in bots.path)
+    bots.answers.extend([503] * 12)
+
+    assert await bot.exit_code() == 0, bot.output
+    assert bots.shown == shown
+    assert [hint.seq for told in bots.hints for hint in told.hints] == [0, 1, 2]
+    assert [said.speaker for said in bots.attributions] == ["Speaker A"]
+    assert (bots.path[-1], bots.last) == ("completed", "statuses")
+
+
 async def test_heartbeats_tell_how_far_capture_is(bot: _Bot, bots: "BotsTwin") -> None:
     """They begin before there is a stream and rise with the meeting."""
     await bot.start("short")
