@@ -1,9 +1,10 @@
 """
 Whose words are whose in a segment of a mixed stream: hints laid over word times. Pure.
 
-A word belongs to the one person who was shown as speaking during it. Where
-nobody was, or more than one, it stays with the stream's own name: what the
-meeting did not show is not guessed.
+A word belongs to the one person who was shown as speaking during it or, where
+nobody was, so close to it that its times may be wrong by as much. Where more
+than one was, or nobody, it stays with the stream's own name: what the meeting
+did not show is not guessed.
 """
 
 from bisect import bisect_left
@@ -15,7 +16,9 @@ from vexa_events.lifecycle import MAX_HINT_S
 from vexa_events.transcript import Word
 
 EDGE_S = 0.1
-"""Word times are no better than this: so much at each end of a word is not held against whoever speaks it."""
+"""So much at each end of a word is not held against whoever speaks it."""
+NEAR_S = 0.2
+"""Word times are no better than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -93,10 +96,10 @@ def _placed(text: str, words: Sequence[Word], hints: Sequence[Hint]) -> Iterator
 
 def _speaker(word: Word, hints: Sequence[Hint]) -> str | None:
     edge_s = min(EDGE_S, (word.end_s - word.start_s) / 4)
-    from_s, until_s = word.start_s + edge_s, word.end_s - edge_s
-    middle_s = (from_s + until_s) / 2
-    during = overlapping(hints, from_s, max(until_s, from_s + EDGE_S / 1_000))
-    shown = {hint.speaker for hint in during}
-    if len(shown) != 1 or not any(hint.from_s <= middle_s < hint.until_s for hint in during):
-        return None
-    return shown.pop()
+    shown = _shown(hints, word.start_s + edge_s, word.end_s - edge_s)
+    shown = shown or _shown(hints, word.start_s - NEAR_S, word.end_s + NEAR_S)
+    return shown.pop() if len(shown) == 1 else None
+
+
+def _shown(hints: Sequence[Hint], from_s: float, until_s: float) -> set[str]:
+    return {hint.speaker for hint in overlapping(hints, from_s, until_s)}

@@ -8,7 +8,7 @@ from typing import Any
 from vexa_events.identity import MeetingId, SegmentId, SessionUid, StreamUid, segment_id
 from vexa_events.transcript import Word
 from vexa_functions.store.database import Connection
-from vexa_functions.store.labelling import Hint, overlapping, pieces
+from vexa_functions.store.labelling import NEAR_S, Hint, overlapping, pieces
 
 MATCH_START, MATCH_END = "\x01", "\x02"
 
@@ -33,7 +33,8 @@ SELECT {_SEGMENT_COLUMNS}
  WHERE s.meeting_id = $1
    AND ($2::timestamptz IS NULL OR g.created_at >= $2 OR best.at >= $2 OR (st.kind = 'mixed' AND EXISTS (
        SELECT FROM speaker_hints h
-        WHERE h.session_uid = s.session_uid AND h.at >= $2 AND h.from_s < g.end_s AND h.until_s > g.start_s)))
+        WHERE h.session_uid = s.session_uid AND h.at >= $2
+          AND h.from_s < g.end_s + {NEAR_S} AND h.until_s > g.start_s - {NEAR_S})))
    AND ($3::text IS NULL OR (s.requested_at, g.start_s, g.stream_uid, g.epoch, g.seq) > (
        SELECT s3.requested_at, g3.start_s, g3.stream_uid, g3.epoch, g3.seq
          FROM segments g3 JOIN streams st3 USING (stream_uid) JOIN sessions s3 USING (session_uid)
@@ -223,8 +224,9 @@ class Transcripts:
         return await self._in_parts(await self._connection.fetch(OF_BATCHES, stream_uid, epoch, from_seq))
 
     async def mixed_between(self, session_uid: str, from_s: float, until_s: float) -> list[StoredSegment]:
-        """List the segments of a session's mixed streams that share time with an interval."""
-        return await self._in_parts(await self._connection.fetch(MIXED_BETWEEN, session_uid, from_s, until_s))
+        """List the segments of a session's mixed streams whose speakers depend on what was shown in an interval."""
+        edges = (from_s - NEAR_S, until_s + NEAR_S)
+        return await self._in_parts(await self._connection.fetch(MIXED_BETWEEN, session_uid, *edges))
 
     async def count_segments(self, meeting_id: int) -> int:
         """Count a meeting's segments."""
@@ -274,7 +276,7 @@ class Transcripts:
         if not mixed:
             return {}
         uids = list({row["session_uid"] for row in mixed})
-        from_s, until_s = min(row["start_s"] for row in mixed), max(row["end_s"] for row in mixed)
+        from_s, until_s = min(row["start_s"] for row in mixed) - NEAR_S, max(row["end_s"] for row in mixed) + NEAR_S
         by_session: dict[str, list[Hint]] = {uid: [] for uid in uids}
         for row in await self._connection.fetch(HINTS, uids, from_s, until_s):
             by_session[row["session_uid"]].append(
@@ -287,7 +289,7 @@ def _parts(fields: dict[str, Any], hints_by_session: Mapping[str, Sequence[Hint]
     """Spell a row as one segment, or as one for each speaker."""
     words = [Word.model_validate(word) for word in fields.pop("words") or ()]
     whole = StoredSegment(**fields)
-    hints = overlapping(hints_by_session.get(whole.session_uid, ()), whole.start_s, whole.end_s)
+    hints = overlapping(hints_by_session.get(whole.session_uid, ()), whole.start_s - NEAR_S, whole.end_s + NEAR_S)
     whole = replace(whole, revision=whole.revision + len(hints))
     cut = pieces(whole.text, words, hints) if hints else []
     for piece in cut:
