@@ -33,7 +33,9 @@ from vexa_functions.store.tables import Store
 
 logger = logging.getLogger(__name__)
 
+SWEEP = "bots"
 SWEEP_LIMIT = 500
+"""Sessions that one tick judges; the next tick goes on with those behind."""
 PUBLISHED_KEPT = timedelta(days=7)
 """How long an event stays in the outbox after the Broker has taken it: webhooks look there for what they missed."""
 Judgement = Ended | ToStop | ToKill | ToRemove | Undecided
@@ -98,7 +100,9 @@ class Reconciler:
         """The list of bots is read before the rows: a bot that it holds has had its row by then."""
         found = await self._launcher.found()
         async with self._store.reading() as tables:
-            running = await tables.sessions.running(limit=SWEEP_LIMIT)
+            after = await tables.sweeps.position(SWEEP)
+            running = await tables.sessions.running(after=after, limit=SWEEP_LIMIT)
+            await tables.sweeps.move(SWEEP, [session.session_uid for session in running], limit=SWEEP_LIMIT)
             ends = await tables.sessions.ends([bot.session_uid for bot in found])
         by_uid = {bot.session_uid: bot for bot in found}
         for session in running:

@@ -108,7 +108,7 @@ def _missing(stream: StreamExtent, spans: Sequence[StoredSpan]) -> list[Missing]
 def _why_unstored(stream: StreamExtent) -> MissingReason:
     """Tell why captured audio at the end of a stream has no text and will not get one."""
     if stream.status != BotStatus.FAILED:
-        return MissingReason.UNKNOWN
+        return MissingReason.NOT_STORED if stream.discarded_batches else MissingReason.UNKNOWN
     return MissingReason.NOT_STORED if stream.ended_for in GIVEN_UP else MissingReason.BOT_LOST
 
 

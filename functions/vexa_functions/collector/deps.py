@@ -10,6 +10,7 @@ from vexa_events.publisher import SinkPublisher
 from vexa_events.registry import CONTRACTS, MEETING_FINALIZED
 from vexa_functions.collector.finalizing import Finalizer
 from vexa_functions.collector.ingest import Ingest
+from vexa_functions.collector.repairing import Repairer
 from vexa_functions.collector.settings import CollectorSettings
 from vexa_functions.live_feed import LiveFeed, open_valkey
 from vexa_functions.relay import PUBLISH_TIMEOUT_S, Relay
@@ -23,6 +24,7 @@ class CollectorDeps:
     store: Store
     ingest: Ingest
     finalizer: Finalizer
+    repairer: Repairer
     live: LiveFeed
     signing_key: str
 
@@ -42,6 +44,7 @@ async def open_deps(settings: CollectorSettings) -> AsyncIterator[CollectorDeps]
             store=store,
             ingest=ingest,
             finalizer=Finalizer(store, relay, timeout_s=settings.finalize_timeout_s),
+            repairer=Repairer(store, LiveFeed(valkey)),
             live=LiveFeed(valkey),
             signing_key=settings.token_signing_key.get_secret_value(),
         )

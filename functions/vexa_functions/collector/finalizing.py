@@ -35,16 +35,22 @@ class Finalizer:
 
     async def _finalize(self, session: Session, *, now: datetime) -> None:
         async with self._store.transaction() as tables:
-            if not (await _is_stored(tables, session) or self._timed_out(session, now)):
+            if not (await _is_stored(tables, session) or await self._timed_out(tables, session, now)):
                 return
             is_new = await tables.sessions.set_finalized(session.session_uid)
+            if discarded := await tables.batches.discard_held(session.session_uid):
+                counts = {"streams": len(discarded), "batches": sum(discarded.values())}
+                logger.warning("early batches discarded", extra={"session_uid": session.session_uid, **counts})
             if is_new and not await tables.erasure.is_erased(session.meeting_id):
                 await _note_participants(tables, session)
                 await tables.outbox.add(finalized_event(await _summary(tables, session)))
                 logger.info("session finalized", extra={"session_uid": session.session_uid})
 
-    def _timed_out(self, session: Session, now: datetime) -> bool:
-        return session.end_noted_at is not None and now - session.end_noted_at > self._timeout
+    async def _timed_out(self, tables: Tables, session: Session, now: datetime) -> bool:
+        """Tell whether nothing came for so long; a batch that came early lets its predecessor be waited for anew."""
+        if session.end_noted_at is None or now - session.end_noted_at <= self._timeout:
+            return False
+        return not await tables.batches.are_held_lately(session.session_uid, within=self._timeout)
 
 
 async def _note_participants(tables: Tables, session: Session) -> None:

@@ -13,6 +13,7 @@ async def tick(request: Request) -> Response:
     """Do what is due."""
     deps: CollectorDeps = await request.app.state.deps.get()
     await deps.finalizer.sweep()
+    await deps.repairer.sweep()
     return Response(status_code=NO_CONTENT)
 
 

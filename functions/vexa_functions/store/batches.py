@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 
@@ -32,6 +33,27 @@ DELETE FROM pending_batches WHERE stream_uid = $1 AND epoch = $2 AND batch_seq =
 """
 STORE_NEXT = """
 SELECT next_stream_uid, next_start_s, best_speaker, best_revision FROM store_next_batches($1::text::jsonb)
+"""
+ENDS_BEHIND = """
+SELECT b.stream_uid, max(b.until_s) AS until_s
+  FROM unnest($1::text[], $2::float8[]) AS w (stream_uid, behind_s)
+  JOIN batches b ON b.stream_uid = w.stream_uid AND b.until_s > w.behind_s + 0.0005
+ WHERE b.stored_at < now() - $3::interval
+ GROUP BY b.stream_uid
+"""
+HELD_LATELY = """
+SELECT EXISTS (SELECT FROM pending_batches p JOIN streams st USING (stream_uid)
+                WHERE st.session_uid = $1 AND p.received_at > now() - $2::interval)
+"""
+DISCARD_HELD = """
+WITH locked AS MATERIALIZED (
+    SELECT stream_uid FROM streams WHERE session_uid = $1 ORDER BY stream_uid FOR UPDATE
+), gone AS (
+    DELETE FROM pending_batches p USING locked l WHERE l.stream_uid = p.stream_uid RETURNING p.stream_uid
+), counted AS (SELECT stream_uid, count(*)::integer AS batches FROM gone GROUP BY stream_uid)
+UPDATE streams st SET discarded_batches = st.discarded_batches + c.batches
+  FROM counted c WHERE c.stream_uid = st.stream_uid
+RETURNING st.stream_uid, c.batches
 """
 
 
@@ -92,3 +114,17 @@ class Batches:
         """Take a held batch out, when there is one."""
         batch = await self._connection.fetchval(RELEASE, stream_uid, epoch, batch_seq)
         return None if batch is None else TranscriptCommitted.model_validate(batch)
+
+    async def ends_behind(self, behind_s: Mapping[str, float], *, older_than: timedelta) -> dict[str, float]:
+        """Tell of each stream that has batches behind a position, stored so long ago, where the last one ends."""
+        rows = await self._connection.fetch(ENDS_BEHIND, list(behind_s), list(behind_s.values()), older_than)
+        return {row["stream_uid"]: row["until_s"] for row in rows}
+
+    async def are_held_lately(self, session_uid: str, *, within: timedelta) -> bool:
+        """Tell whether a batch of the session came so lately and waits for its predecessor."""
+        return bool(await self._connection.fetchval(HELD_LATELY, session_uid, within))
+
+    async def discard_held(self, session_uid: str) -> dict[str, int]:
+        """Give up every batch of a session that waits for a predecessor; count them by stream, here and in its row."""
+        rows = await self._connection.fetch(DISCARD_HELD, session_uid)
+        return {row["stream_uid"]: row["batches"] for row in rows}

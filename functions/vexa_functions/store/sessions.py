@@ -22,7 +22,12 @@ VALUES ($1, $2, 'requested', $3, $4, $5, $6, $7)
 BY_UID = _SELECT + " WHERE s.session_uid = $1"
 LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
 LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
-RUNNING = _SELECT + " WHERE s.ended_at IS NULL ORDER BY coalesce(s.heartbeat_at, s.requested_at) LIMIT $1"
+RUNNING = _SELECT + " WHERE s.ended_at IS NULL AND s.session_uid > $1 ORDER BY s.session_uid LIMIT $2"
+LIVE_PAGE = """
+SELECT s.session_uid FROM sessions s JOIN meetings m ON m.id = s.meeting_id
+ WHERE (s.ended_at IS NULL OR s.ended_at > now() - interval '1 hour') AND m.deleted_at IS NULL AND s.session_uid > $1
+ ORDER BY s.session_uid LIMIT $2
+"""
 ARE_FINALIZED = """
 SELECT count(*) > 0 AND bool_and(finalized_at IS NOT NULL) FROM sessions WHERE meeting_id = $1
 """
@@ -135,9 +140,13 @@ class Sessions:
         """Find and hold the session of a meeting that has not ended."""
         return _session(await self._connection.fetchrow(LOCK_RUNNING_OF_MEETING, meeting_id))
 
-    async def running(self, *, limit: int) -> list[Session]:
-        """List sessions that have not ended, those silent for longest first: who cannot see all sees the dead."""
-        return [Session(**_parsed(row)) for row in await self._connection.fetch(RUNNING, limit)]
+    async def running(self, *, after: str, limit: int) -> list[Session]:
+        """List sessions that have not ended, in order of their uid and behind one."""
+        return [Session(**_parsed(row)) for row in await self._connection.fetch(RUNNING, after, limit)]
+
+    async def live_page(self, *, after: str, limit: int) -> list[str]:
+        """List sessions that run or ended within the hour and are not deleted, in order and behind one."""
+        return [row["session_uid"] for row in await self._connection.fetch(LIVE_PAGE, after, limit)]
 
     async def count_arriving(self, *, within_s: float) -> int:
         """Count everybody's sessions that were asked for lately and will need a slot of the pool."""

@@ -1,5 +1,6 @@
 """Streams: epochs, the stored prefix, and who speaks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,12 @@ SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.epoch, st.next_bat
        st.captured_until_s
   FROM streams st WHERE st.session_uid = $1 ORDER BY st.start_s, st.stream_uid
 """
+PROGRESS = """
+SELECT st.stream_uid, st.session_uid, s.meeting_id, st.epoch, st.start_s, st.stored_until_s
+  FROM streams st JOIN sessions s USING (session_uid)
+ WHERE st.session_uid = ANY ($1::text[]) AND st.epoch > 0
+ ORDER BY st.stream_uid
+"""
 ATTRIBUTE = """
 INSERT INTO attributions (stream_uid, revision, session_uid, speaker, evidence)
 SELECT $1, $2, s.session_uid, $4, $5
@@ -69,6 +76,18 @@ class Stream:
     next_batch_seq: int
     stored_until_s: float
     captured_until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a stream is stored; times in seconds on the session clock."""
+
+    stream_uid: StreamUid
+    session_uid: SessionUid
+    meeting_id: MeetingId
+    epoch: int
+    start_s: float
+    stored_until_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +154,10 @@ class Streams:
     async def of_session(self, session_uid: str) -> list[Stream]:
         """List the streams of a session in order of their start."""
         return [_stream(row) for row in await self._connection.fetch(OF_SESSION, session_uid)]
+
+    async def progress(self, session_uids: Sequence[str]) -> list[Progress]:
+        """Tell how far the streams of some sessions are stored, those that never had an epoch left out."""
+        return [Progress(**row) for row in await self._connection.fetch(PROGRESS, list(session_uids))]
 
     async def attribute(self, session_uid: str, attribution: Attribution) -> bool:
         """Store an attribution; false when this revision is known or the meeting was deleted."""

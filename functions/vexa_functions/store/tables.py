@@ -13,6 +13,7 @@ from vexa_functions.store.meetings import Meetings
 from vexa_functions.store.outbox import Outbox
 from vexa_functions.store.sessions import Sessions
 from vexa_functions.store.streams import Streams
+from vexa_functions.store.sweeps import Sweeps
 from vexa_functions.store.tokens import Tokens
 from vexa_functions.store.transcripts import Transcripts
 from vexa_functions.store.users import Users
@@ -32,6 +33,7 @@ class Tables:
         self.outbox = Outbox(connection)
         self.sessions = Sessions(connection)
         self.streams = Streams(connection)
+        self.sweeps = Sweeps(connection)
         self.tokens = Tokens(connection)
         self.transcripts = Transcripts(connection)
         self.users = Users(connection)

@@ -65,6 +65,16 @@ SELECT session_uid, from_s, until_s, speaker FROM speaker_hints
  WHERE session_uid = ANY($1::text[]) AND until_s > $2 AND from_s < $3
  ORDER BY from_s, until_s
 """
+BETWEEN = f"""
+SELECT {_SEGMENT_COLUMNS}
+  FROM unnest($1::text[], $2::float8[], $3::float8[]) AS w (stream_uid, from_s, until_s)
+  JOIN batches b ON b.stream_uid = w.stream_uid AND b.until_s > w.from_s + 0.0005 AND b.until_s <= w.until_s
+  JOIN segments g ON g.stream_uid = b.stream_uid AND g.epoch = b.epoch AND g.batch_seq = b.batch_seq
+  JOIN streams st ON st.stream_uid = b.stream_uid
+  JOIN sessions s USING (session_uid)
+  {_SPEAKERS}
+ ORDER BY g.stream_uid, g.start_s, g.epoch, g.seq
+"""  # noqa: S608
 _FOUND = f"""
 SELECT {_SEGMENT_COLUMNS}, m.id AS meeting_id, m.platform, m.native_meeting_id, m.data ->> 'name' AS meeting_name,
        {{headline}} AS headline
@@ -92,7 +102,7 @@ SELECT count(*) FROM sessions s JOIN streams st USING (session_uid) JOIN segment
 """
 STREAMS = f"""
 SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.stored_until_s, st.captured_until_s,
-       best.speaker, s.status, s.finalized_at, m.reason AS ended_for
+       st.discarded_batches, best.speaker, s.status, s.finalized_at, m.reason AS ended_for
   FROM sessions s
   JOIN meetings m ON m.id = s.meeting_id
   JOIN streams st USING (session_uid)
@@ -176,6 +186,8 @@ class StreamExtent:
     start_s: float
     stored_until_s: float
     captured_until_s: float
+    discarded_batches: int
+    """Those that waited in vain for a predecessor."""
     speaker: str | None
     status: str
     """The state of its session."""
@@ -227,6 +239,11 @@ class Transcripts:
         """List the segments of a session's mixed streams whose speakers depend on what was shown in an interval."""
         edges = (from_s - NEAR_S, until_s + NEAR_S)
         return await self._in_parts(await self._connection.fetch(MIXED_BETWEEN, session_uid, *edges))
+
+    async def between(self, extents: Mapping[str, tuple[float, float]]) -> list[StoredSegment]:
+        """List, stream by stream, the segments of the batches that end behind a position and not behind another."""
+        begins, ends = [begin for begin, _ in extents.values()], [end for _, end in extents.values()]
+        return await self._in_parts(await self._connection.fetch(BETWEEN, list(extents), begins, ends))
 
     async def count_segments(self, meeting_id: int) -> int:
         """Count a meeting's segments."""

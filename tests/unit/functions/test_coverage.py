@@ -23,6 +23,7 @@ def a_stream(**fields: Any) -> StreamExtent:
         "start_s": 0.0,
         "stored_until_s": 0.0,
         "captured_until_s": 0.0,
+        "discarded_batches": 0,
         "speaker": None,
         "status": "active",
         "finalized_at": None,

@@ -429,16 +429,3 @@ async def test_a_launcher_that_is_away_ends_nothing_and_holds_up_no_event(world:
 
     assert await world.outcome() == ("joining", None)
     assert len(sink.of_type("vexa.bot.joining.v1")) == 1
-
-
-async def test_those_silent_for_longest_are_looked_at_first(world: World) -> None:
-    """A tick looks at so many rows; a dead bot does not wait behind hundreds that live."""
-    await world.request("living")
-    await world.request("silent")
-    async with world.store.reading() as tables:
-        await tables.sessions.beat("living")
-
-    async with world.store.reading() as tables:
-        (first,) = await tables.sessions.running(limit=1)
-
-    assert first.session_uid == "silent"
