@@ -11,10 +11,13 @@ from pydantic import BaseModel
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.registry import CONTRACTS
+from vexa_functions.bots.launchers.kubernetes_job import JobShape, job_of
+from vexa_functions.bots.launchers.launcher import NewBot
 from vexa_functions.hosting.operations import Caller, Operation
 from vexa_local.stack import FUNCTIONS
 from vexa_pool.settings import PoolSettings
 
+from .api_server import CLUSTER_WIDE
 from .rendering import (
     EVERYTHING,
     KNATIVE,
@@ -203,7 +206,16 @@ def brokers_try_again(documents: Documents) -> Iterator[str]:
             yield f"Broker: ConfigMap {config.get('name')} is not there"
 
 
+def everything_is_in_one_namespace(documents: Documents) -> Iterator[str]:
+    """Names are spelled out with it; what belongs to the cluster as a whole has none."""
+    for one in documents:
+        wanted = None if one["kind"] in CLUSTER_WIDE else "vexa"
+        if one["metadata"].get("namespace") != wanted:
+            yield f"{one['kind']} {one['metadata']['name']}: namespace {one['metadata'].get('namespace')}"
+
+
 CHECKS: tuple[Check, ...] = (
+    everything_is_in_one_namespace,
     events_arrive,
     targets_exist,
     settings_are_complete,
@@ -247,6 +259,11 @@ def pool(documents: Documents) -> Document:
 
 POD_NAME: Document = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
 BREACHES: tuple[tuple[Check, Breach], ...] = (
+    (everything_is_in_one_namespace, lambda all_: named(all_, "Broker", "default")["metadata"].pop("namespace")),
+    (
+        everything_is_in_one_namespace,
+        lambda all_: named(all_, "Namespace", "vexa")["metadata"].update(namespace="vexa"),
+    ),
     (events_arrive, lambda all_: trigger(all_)["filters"][0].update(exact={"type": "vexa.bot.fialed.v1"})),
     (events_arrive, lambda all_: trigger(all_)["subscriber"]["ref"].update(name="webhook")),
     (events_arrive, lambda all_: trigger(all_)["subscriber"].update(uri="/event")),
@@ -289,6 +306,16 @@ def a_secret(key: str) -> Document:
 def test_a_breach_is_found(check: Check, breach: Breach) -> None:
     """A check that cannot fail protects nothing."""
     assert list(check(spoiled(breach)))
+
+
+def test_a_bot_is_locked_in_and_known_to_the_policies() -> None:
+    """Its Job is made by `bots`, and meets what the namespace asks of every pod."""
+    shape = JobShape(image="vexa/bot", deployment="vexa", memory_mb=512, cpus=1.0, deadline_s=60)
+    job = job_of(NewBot(session_uid="s", meeting_id=1, env={}), shape).to_dict()
+    (own,) = (one["spec"] for one in of_kind(rendered(LAPTOP), "NetworkPolicy") if one["metadata"]["name"] == "bot")
+
+    assert list(pods_are_locked_in([job])) == []
+    assert own["podSelector"]["matchLabels"].items() <= job["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_every_image_named_is_one_that_is_built() -> None:
