@@ -17,7 +17,7 @@ def seconds_had(turns: Turns, waiting: list[Turn], *, rounds: int) -> Counter[st
     for _ in range(rounds):
         tenants = [waiting[at].tenant for at in turns.choose(waiting)]
         turns.charge(tenants, 1.0)
-        had.update({tenant: 1.0 / len(tenants) for tenant in tenants})  # type: ignore[dict-item]
+        had.update({tenant: 1.0 / len(tenants) for tenant in tenants})
     return had
 
 
