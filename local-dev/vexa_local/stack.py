@@ -184,7 +184,8 @@ class Stack:
     def _function(self, name: str) -> PartSpec:
         port = getattr(self.ports, name)
         server = (sys.executable, "-m", "uvicorn", f"vexa_functions.{name}.asgi:app")
-        options = ("--host", LOOPBACK, "--port", str(port), "--log-level", "warning", "--no-access-log")
+        where = ("--host", LOOPBACK, "--port", str(port))
+        options = (*where, "--log-level", "warning", "--no-access-log", "--no-proxy-headers")
         return self._http_part(
             name,
             (*server, *options, "--timeout-graceful-shutdown", "3"),

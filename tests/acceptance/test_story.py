@@ -1,5 +1,6 @@
 """The story: meetings are spoken, and their words are read under the right names."""
 
+import asyncio
 import json
 import random
 import signal
@@ -14,6 +15,9 @@ import numpy as np
 import psutil
 import pytest
 from whisper_normalizer.english import EnglishTextNormalizer
+
+from vexa_events.identity import Task
+from vexa_functions.store.tables import open_store
 
 RATE_HZ = 16_000
 MEETINGS = ("standup", "design-review", "long-pause")
@@ -66,11 +70,12 @@ def mixed(recordings: Path, meetings_dir: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def transcripts(reader: Any, assembled: dict[str, str], mixed: None) -> dict[str, dict[str, Any]]:
-    """Every meeting attended at once, in real time, read once all of it is stored."""
+def transcripts(stack: Any, reader: Any, assembled: dict[str, str], mixed: None) -> dict[str, dict[str, Any]]:
+    """Every meeting attended at once, in real time, read once all of it is stored; two are told to turn German."""
     names = (*MEETINGS, "assembled", "mixed")
     for name in names:
         reader.send_bot(name)
+    _order_what_the_model_cannot(stack, reader)
     return {name: reader.wait_until_finalized(name, timeout_s=240) for name in names}
 
 
@@ -102,6 +107,16 @@ def test_the_words_are_read_under_the_right_speakers(
 
     assert max(worst)[0] <= MAX_ERRORS_PER_SPEAKER, max(worst)
     assert errors / words <= MAX_WORD_ERROR_RATE
+
+
+@pytest.mark.slow
+def test_an_order_that_the_model_cannot_follow_is_told_and_costs_nothing(transcripts: Mapping[str, Any]) -> None:
+    """The words and the ledger are held to the same bounds as those of the other meetings."""
+    told = transcripts["long-pause"]["data"]
+
+    assert transcripts["long-pause"]["status"] == "completed"
+    assert told["evidence"] == "change refused: the model hears English only, not 'de'"
+    assert "evidence" not in transcripts["standup"]["data"]
 
 
 @pytest.mark.slow
@@ -258,6 +273,25 @@ def _encode(path: Path, samples: "np.ndarray[Any, np.dtype[np.int16]]") -> None:
 
 def _length_s(track: Path) -> float:
     return len(_decode(track)) / RATE_HZ
+
+
+def _order_what_the_model_cannot(stack: Any, reader: Any) -> None:
+    """One order is refused at the door; another came through while no worker was there to ask, and meets the worker."""
+    reader.wait("design-review", lambda read: read["status"] == "active", timeout_s=60)
+    refused = reader.api.put("/bots/replay/design-review/config", json={"language": "de"})
+    assert (refused.status_code, refused.json()["detail"].split(";")[0]) == (
+        422,
+        "language: no worker of the pool takes 'de'",
+    )
+    reader.wait("long-pause", lambda read: read["segments"], timeout_s=60)
+    running = reader.api.get("/bots/status").json()["running_bots"]
+    (uid,) = (bot["container_name"] for bot in running if bot["native_meeting_id"] == "long-pause")
+    asyncio.run(_reconfigure(stack.env["DATABASE_URL"], uid))
+
+
+async def _reconfigure(database_url: str, session_uid: str) -> None:
+    async with open_store(database_url, max_connections=1) as store, store.reading() as tables:
+        await tables.sessions.reconfigure(session_uid, language="de", task=Task.TRANSCRIBE)
 
 
 def _workers(stack_pid: int) -> list[psutil.Process]:

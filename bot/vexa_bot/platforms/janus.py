@@ -16,6 +16,7 @@ from vexa_events.identity import StreamKind
 
 PAGE = "videoroomtest.html"
 NO_SUCH_ROOM = 426
+MISSING_ELEMENT = 429
 UNAUTHORIZED = 433
 
 
@@ -95,7 +96,9 @@ def _of_event(data: dict[str, Any]) -> Verdict | None:
         return Verdict(state=MeetingState.REMOVED, evidence=evidence)
     if data.get("error_code") == NO_SUCH_ROOM:
         return Verdict(state=MeetingState.NOT_STARTED, evidence=evidence, reason="room_not_found")
-    if data.get("error_code") == UNAUTHORIZED:
+    # The page sends no pin, and Janus tells that one is missing in other words than that it is wrong.
+    is_pin_missing = data.get("error_code") == MISSING_ELEMENT and "pin" in str(data.get("error"))
+    if is_pin_missing or data.get("error_code") == UNAUTHORIZED:
         return Verdict(state=MeetingState.DENIED, evidence=evidence, reason="wrong_passcode")
     if data.get("videoroom") == "joined":
         return Verdict(state=MeetingState.ADMITTED, evidence="Janus says that the bot joined")
