@@ -12,7 +12,8 @@ from vexa_events.transcript import Segment, TranscriptCommitted
 from vexa_pool.server.publishing import Publication
 from vexa_pool.server.valkey import LiveFeed
 from vexa_pool.streaming.batches import CommittedBatch
-from vexa_pool.streaming.session import Hypothesis, Update
+from vexa_pool.streaming.session import Update
+from vexa_pool.streaming.transcript import Hypothesis
 
 MOST_SHOWN = 20
 """Committed segments shown beside the hypothesis until they are stored."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from vexa_events.errors import Overloaded
 from vexa_events.stream import Hello, WireSegment, server_segments, server_stored, wire_time
 from vexa_events.transcript import Segment
-from vexa_pool.streaming.session import Hypothesis
+from vexa_pool.streaming.transcript import Hypothesis
 
 SEND_TIMEOUT_S = 30.0
 MAX_UNSENT = 500

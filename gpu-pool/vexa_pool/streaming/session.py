@@ -7,8 +7,7 @@ windows end at pauses, and in long speech at fixed lengths (checkpoints).
 Partial windows come whenever asked for and change nothing but the hypothesis.
 """
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vexa_events.callbacks import Gap
@@ -19,36 +18,17 @@ from vexa_pool.streaming.audio import AudioBuffer, Samples
 from vexa_pool.streaming.batches import BatchCutter, CommittedBatch
 from vexa_pool.streaming.clock import samples_in, seconds_at
 from vexa_pool.streaming.gate import SpeechGate, Utterance
-from vexa_pool.streaming.guards import doubts_about
+from vexa_pool.streaming.passes import Passes
 from vexa_pool.streaming.timeline import Timeline
+from vexa_pool.streaming.transcript import Hypothesis, Transcript
 from vexa_pool.streaming.window import Purpose, Transcription, Window, encoder_length_s
-from vexa_pool.streaming.words import SpokenWord, agreed_prefix, fresh_words, joined, spoken_form
 
 STEP = samples_in(0.8)
 """Least new audio between two partial windows; under load the scheduler stretches it by itself."""
-FIRST_CHECKPOINT = samples_in(10.0)
-CHECKPOINT_EVERY = samples_in(2.0)
-FORCE_AFTER = samples_in(14.0)
-"""Speech on which no two checkpoints agree for this long is cut where the voice is weakest."""
-FORCE_KEEPS = samples_in(1.5)
 TRIM_AFTER = samples_in(9.0)
 """A longer window starts anew at the committed boundary, CONTEXT before it."""
 CONTEXT = samples_in(2.0)
-HELD_WORDS = 1
-"""Agreed words kept back: the last one may still grow."""
-KNOWN_WORDS = 8
 SAME_INSTANT = samples_in(0.001)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hypothesis:
-    """The latest decode of what is not committed yet."""
-
-    text: str
-    start_s: float
-    end_s: float
-    seq: int
-    """The number its segment gets when committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +46,8 @@ class Due:
     staleness_s: float
     """How much audio has come since the stream was last decoded."""
     encoder_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pass:
-    """A committing decode that waits for its turn; positions in samples."""
-
-    start: int
-    speech_end: int
-    end: int
-    is_final: bool
-    weakest: int = 0
-    """Where the voice is weakest near the end of a checkpoint."""
+    is_elastic: bool
+    """Its words are only shown, so it may be padded further: nothing that is committed hangs on it."""
 
 
 class Session:
@@ -91,18 +61,12 @@ class Session:
         self._timeline = Timeline()
         self._timeline.mark_missing(stored, origin, MissingReason.UNKNOWN)
         self._cutter = BatchCutter(stored, self._timeline)
-        self._passes: deque[_Pass] = deque()
+        self._passes = Passes()
         self._in_flight: Window | None = None
-        self._committed = stored
+        self._transcript = Transcript(stored, last_words)
         self._trim = origin
         self._decoded_until = origin
         self._speech_marked = stored
-        self._next_checkpoint = FIRST_CHECKPOINT
-        self._previous: Sequence[SpokenWord] = ()
-        self._hypothesis: Hypothesis | None = None
-        self._known: deque[str] = deque(maxlen=KNOWN_WORDS)
-        self._known.extend(filter(None, (spoken_form(word.text) for word in last_words)))
-        self._seq = 0
         self._finished = False
 
     @property
@@ -120,7 +84,7 @@ class Session:
         """Audio that waits for committing decodes."""
         if not self._passes:
             return 0.0
-        return seconds_at(self._buffer.end - max(self._passes[0].start, self._committed))
+        return seconds_at(self._buffer.end - max(self._passes.oldest.start, self._transcript.until))
 
     @property
     def is_drained(self) -> bool:
@@ -162,7 +126,11 @@ class Session:
             return None
         purpose, start, _, end = self._next_interval()
         waiting = self._buffer.end - max(start, min(self._decoded_until, end))
-        return Due(staleness_s=seconds_at(waiting), encoder_s=encoder_length_s(purpose, seconds_at(end - start)))
+        return Due(
+            staleness_s=seconds_at(waiting),
+            encoder_s=encoder_length_s(purpose, seconds_at(end - start)),
+            is_elastic=purpose is Purpose.PARTIAL,
+        )
 
     def take_window(self) -> Window:
         """Take the window that is due; nothing else is due until `apply` has its words."""
@@ -173,7 +141,7 @@ class Session:
             samples=self._buffer.read(start, end),
             speech_s=seconds_at(speech_end - start),
             encoder_s=encoder_length_s(purpose, seconds_at(end - start)),
-            wants_word_times=purpose is not Purpose.PARTIAL or start < self._committed,
+            wants_word_times=purpose is not Purpose.PARTIAL or start < self._transcript.until,
         )
         return self._in_flight
 
@@ -183,16 +151,20 @@ class Session:
         if window is None:
             raise RuntimeError("no window is in flight")
         self._decoded_until = max(self._decoded_until, window.start + len(window.samples))
-        words = self._fresh_words(window, heard)
+        words = self._transcript.fresh(window.start, heard)
         committed: tuple[Segment, ...] = ()
         if window.purpose is Purpose.FINAL:
-            committed = self._apply_final(self._passes.popleft(), words, heard)
+            committed = self._transcript.conclude(self._passes.take(), words, heard)
         elif window.purpose is Purpose.CHECKPOINT:
-            committed = self._apply_checkpoint(self._passes.popleft(), window, words, heard)
+            committed = self._transcript.agree(self._passes.take(), words, heard, end_s=self.end_s)
+            if len(window.samples) > TRIM_AFTER:
+                self._trim = max(self._trim, self._transcript.until - CONTEXT)
         elif not self._passes:
-            self._hypothesis = self._hypothesis_of(words)
+            self._transcript.show(words, end_s=self.end_s)
+        for segment in committed:
+            self._cutter.add(segment)
         self._buffer.drop_before(self._needed_from())
-        return Update(committed=committed, hypothesis=self._hypothesis)
+        return Update(committed=committed, hypothesis=self._transcript.hypothesis)
 
     def shed_oldest(self) -> Span | None:
         """
@@ -203,12 +175,11 @@ class Session:
         """
         if self._in_flight is not None or not self._passes:
             return None
-        start, oldest = self._horizon(), self._passes.popleft()
+        start, oldest = self._horizon(), self._passes.take()
         until = max(start, oldest.end if oldest.is_final else oldest.weakest)
-        self._committed, self._trim = max(self._committed, until), max(self._trim, until)
-        while self._passes and self._passes[0].end <= until:
-            self._passes.popleft()
-        self._previous, self._hypothesis = (), None
+        self._trim = max(self._trim, until)
+        self._passes.drop_until(until)
+        self._transcript.give_up(until)
         self._timeline.overwrite_missing(start, until, MissingReason.OVERLOAD)
         self._buffer.drop_before(self._needed_from())
         if until == start:
@@ -225,27 +196,21 @@ class Session:
         return self._cutter.cut(self._horizon(), is_last=self.is_drained)
 
     def _end_utterance(self, utterance: Utterance) -> None:
-        self._next_checkpoint = FIRST_CHECKPOINT
+        self._passes.restart()
         self._mark_speech(utterance.start, utterance.end)
-        if utterance.speech_end > self._committed:
-            self._passes.append(
-                _Pass(start=utterance.start, speech_end=utterance.speech_end, end=utterance.end, is_final=True)
-            )
+        if utterance.speech_end > self._transcript.until:
+            self._passes.add_final(utterance)
 
     def _maybe_checkpoint(self) -> None:
-        speech, here = self._gate.open, self._gate.position
-        if speech is None or speech.quiet_since is not None or here - speech.start < self._next_checkpoint:
-            return
-        self._next_checkpoint += CHECKPOINT_EVERY
-        self._mark_speech(speech.start, here)
-        weakest = self._gate.quietest(here - FORCE_KEEPS - samples_in(4.0), here - FORCE_KEEPS)
-        self._passes.append(_Pass(start=speech.start, speech_end=here, end=here, is_final=False, weakest=weakest))
+        checkpoint = self._passes.add_checkpoint(self._gate)
+        if checkpoint is not None:
+            self._mark_speech(checkpoint.start, checkpoint.end)
 
     def _close(self, at: int) -> None:
         utterance = self._gate.close(at)
         if utterance is not None:
             self._end_utterance(utterance)
-        self._next_checkpoint = FIRST_CHECKPOINT
+        self._passes.restart()
 
     def _mark_speech(self, start: int, end: int) -> None:
         self._timeline.mark_speech(max(start, self._speech_marked), end)
@@ -253,14 +218,14 @@ class Session:
 
     def _horizon(self) -> int:
         if self._passes:
-            return max(self._passes[0].start, self._committed)
+            return max(self._passes.oldest.start, self._transcript.until)
         if self._finished:
-            return max(self._buffer.end, self._committed)
-        return max(self._gate.decided_until, self._committed)
+            return max(self._buffer.end, self._transcript.until)
+        return max(self._gate.decided_until, self._transcript.until)
 
     def _needed_from(self) -> int:
         if self._passes:
-            return max(self._passes[0].start, self._trim)
+            return max(self._passes.oldest.start, self._trim)
         if self._gate.open is not None:
             return max(self._gate.open.start, self._trim)
         return self._gate.decided_until
@@ -269,89 +234,15 @@ class Session:
         speech = self._gate.open
         if speech is None or not speech.is_speech:
             return 0
-        heard_until = max(self._decoded_until, speech.start, self._committed)
+        heard_until = max(self._decoded_until, speech.start, self._transcript.until)
         return (speech.quiet_since or self._gate.position) - heard_until
 
     def _next_interval(self) -> tuple[Purpose, int, int, int]:
         """Return purpose, start, end of speech, and end of the next window, in samples."""
         if self._passes:
-            due = self._passes[0]
+            due = self._passes.oldest
             purpose = Purpose.FINAL if due.is_final else Purpose.CHECKPOINT
             return purpose, max(due.start, self._trim), due.speech_end, due.end
         here = self._gate.position
         start = self._gate.open.start if self._gate.open else here
         return Purpose.PARTIAL, max(start, self._trim), here, here
-
-    def _fresh_words(self, window: Window, heard: Transcription) -> Sequence[SpokenWord]:
-        words = [word.shifted(seconds_at(window.start)) for word in heard.words]
-        if window.start >= self._committed:
-            return words
-        return fresh_words(words, known=tuple(self._known), boundary_s=seconds_at(self._committed))
-
-    def _apply_final(self, done: _Pass, words: Sequence[SpokenWord], heard: Transcription) -> tuple[Segment, ...]:
-        self._previous = ()
-        self._hypothesis = None
-        return self._commit(words, heard, until=done.end)
-
-    def _apply_checkpoint(
-        self, done: _Pass, window: Window, words: Sequence[SpokenWord], heard: Transcription
-    ) -> tuple[Segment, ...]:
-        count, until = self._agreement(words)
-        if not count and done.end - max(done.start, self._committed) > FORCE_AFTER:
-            until = max(done.weakest, self._committed)
-            count = sum(word.middle_s < seconds_at(until) for word in words)
-        self._previous = words[count:]
-        self._hypothesis = self._hypothesis_of(words[count:])
-        segments = self._commit(words[:count], heard, until=min(until, done.end))
-        if done.end - window.start > TRIM_AFTER:
-            self._trim = max(self._trim, self._committed - CONTEXT)
-        return segments
-
-    def _agreement(self, words: Sequence[SpokenWord]) -> tuple[int, int]:
-        """Return how many words are agreed on, and the position between them and the next."""
-        count = max(0, agreed_prefix(self._previous, words) - HELD_WORDS)
-        if not count:
-            return 0, self._committed
-        between_s = (words[count - 1].end_s + words[count].start_s) / 2
-        return count, max(samples_in(between_s), self._committed)
-
-    def _commit(self, words: Sequence[SpokenWord], heard: Transcription, *, until: int) -> tuple[Segment, ...]:
-        since, self._committed = self._committed, max(self._committed, until)
-        if not joined(words):
-            return ()
-        self._known.extend(filter(None, (spoken_form(word.text) for word in words)))
-        low_s, high_s = seconds_at(since), seconds_at(self._committed)
-        stored = tuple(_stored_word(word, low_s, high_s) for word in words)
-        segment = Segment(
-            seq=self._seq,
-            start_s=stored[0].start_s,
-            end_s=stored[-1].end_s,
-            text=joined(words),
-            language=heard.language,
-            words=stored,
-            doubts=doubts_about(words, heard),
-        )
-        self._seq += 1
-        self._cutter.add(segment)
-        return (segment,)
-
-    def _hypothesis_of(self, words: Sequence[SpokenWord]) -> Hypothesis | None:
-        if not joined(words):
-            return None
-        low_s, high_s = seconds_at(self._committed), self.end_s
-        return Hypothesis(
-            text=joined(words),
-            start_s=min(high_s, max(low_s, words[0].start_s)),
-            end_s=min(high_s, max(low_s, words[-1].end_s)),
-            seq=self._seq,
-        )
-
-
-def _stored_word(word: SpokenWord, low_s: float, high_s: float) -> Word:
-    start_s = min(high_s, max(low_s, round(word.start_s, 3)))
-    return Word(
-        text=word.text.strip(),
-        start_s=start_s,
-        end_s=min(high_s, max(start_s, round(word.end_s, 3))),
-        probability=min(1.0, max(0.0, round(word.probability, 3))),
-    )

@@ -8,7 +8,7 @@ from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.words import SpokenWord
 
 PARTIAL_FLOOR_S = 6.0
-COMMITTING_FLOOR_S = 12.0
+COMMITTING_FLOOR_S = 8.0
 MARGIN_S = 2.0
 """Silence behind the speech; with less the model repeats itself."""
 BUCKET_S = 2.0

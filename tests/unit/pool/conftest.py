@@ -11,7 +11,8 @@ from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.scripted import LevelDetector, ScriptedModel
 from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.batches import CommittedBatch
-from vexa_pool.streaming.session import Hypothesis, Session
+from vexa_pool.streaming.session import Session
+from vexa_pool.streaming.transcript import Hypothesis
 
 
 @dataclass

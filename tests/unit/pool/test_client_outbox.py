@@ -9,7 +9,7 @@ from vexa_events.errors import Overloaded
 from vexa_events.stream import Hello
 from vexa_events.transcript import Segment
 from vexa_pool.server.client_outbox import MAX_UNSENT, ClientOutbox
-from vexa_pool.streaming.session import Hypothesis
+from vexa_pool.streaming.transcript import Hypothesis
 
 
 def a_segment(seq: int) -> Segment:

@@ -232,17 +232,32 @@ def test_speech_that_is_stored_is_not_said_again(play: Play) -> None:
     assert_tiled(played.batches, from_s=10.0, until_s=14.0)
 
 
-def test_the_hypothesis_grows_while_someone_speaks(play: Play) -> None:
-    """Readers see words before the pause that commits them, numbered as they will be stored."""
+def test_what_is_shown_grows_while_someone_speaks(play: Play) -> None:
+    """Readers see words before those are committed, numbered as they will be stored."""
     words = steady_speech(6.0)
     audio = spell(words, length_s=9.0)
 
     played = play(Session(), ScriptedModel(words), audio, every(4096, audio))
 
-    shown = [hypothesis.text.split() for hypothesis in played.hypotheses]
+    lengths = [len(segment.text.split()) for segment in played.segments]
+    shown = [sum(lengths[: hypothesis.seq]) + len(hypothesis.text.split()) for hypothesis in played.hypotheses]
     assert len(shown) >= 4
-    assert [len(texts) for texts in shown] == sorted(len(texts) for texts in shown)
-    assert {hypothesis.seq for hypothesis in played.hypotheses} == {0}
+    assert shown == sorted(shown)
+    assert shown[0] < 5
+    assert {hypothesis.seq for hypothesis in played.hypotheses} == set(range(len(lengths)))
+
+
+def test_speech_that_goes_on_is_committed_within_two_checkpoints(play: Play) -> None:
+    """A word waits for no pause: each is committed before 3.5 s more of speech have passed, once that long is said."""
+    words = steady_speech(30.0)
+    audio, model, session = spell(words, length_s=30.0), ScriptedModel(words, drift_s=DRIFT_S), Session()
+
+    behind = []
+    for start in range(0, audio.size, 4096):
+        play(session, model, audio[start : start + 4096], [], finish=False)
+        behind.append(session.end_s - session.committed_until_s)
+
+    assert max(behind) < 6.0
 
 
 @pytest.mark.parametrize("repeated", [True, False], ids=["one word over and over", "ever new words"])
