@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 from vexa_events.errors import Unavailable, VexaError
@@ -104,18 +105,20 @@ class Scheduler:
         """Take the windows whose turn it is."""
         now_s = asyncio.get_running_loop().time()
         due = [(lane, waiting) for lane in self._served_at_s if (waiting := lane.due()) is not None]
-        chosen = self._turns.choose([self._turn(lane, waiting, now_s) for lane, waiting in due])
-        return [self._take(*due[at], now_s) for at in chosen]
+        group = self._turns.choose([self._turn(lane, waiting, now_s) for lane, waiting in due])
+        if group is None:
+            return []
+        return [self._take(*due[at], encoder_s=group.encoder_s, now_s=now_s) for at in group.members]
 
     def _turn(self, lane: Lane, waiting: Due, now_s: float) -> Turn:
         waited_s = min(waiting.staleness_s, now_s - self._served_at_s[lane])
-        return Turn(tenant=lane.tenant, waited_s=waited_s, encoder_s=waiting.encoder_s)
+        return Turn(tenant=lane.tenant, waited_s=waited_s, encoder_s=waiting.encoder_s, is_elastic=waiting.is_elastic)
 
-    def _take(self, lane: Lane, waiting: Due, now_s: float) -> tuple[Lane, DecodeRequest]:
+    def _take(self, lane: Lane, waiting: Due, *, encoder_s: float, now_s: float) -> tuple[Lane, DecodeRequest]:
         request = lane.next_request()
         self._served_at_s[lane] = now_s
         self._meter.decoding(request.window.purpose, audio_s=request.window.speech_s, step_s=waiting.staleness_s)
-        return lane, request
+        return lane, replace(request, window=replace(request.window, encoder_s=encoder_s))
 
     async def _decode(self, group: Sequence[tuple[Lane, DecodeRequest]]) -> None:
         requests = [request for _, request in group]

@@ -4,11 +4,18 @@ Whose windows are decoded next: pure, values in and out.
 Of all tenants the one that has had the model for the shortest time goes first,
 so that under overload each has an equal share, however many streams it brings.
 Among a tenant's windows the earliest deadline goes first, which is that of the
-window that has waited longest. Others of the same length fill the group.
+window that has waited longest.
+
+The rest of its group is whatever fits, for a decoder's step costs nearly as much
+for one window as for several: windows of the same length, and elastic ones, whose
+words are only shown, padded to it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_PADDING_S = 4.0
+"""Encoding more silence than this behind a window costs more than its place in a group saves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +25,17 @@ class Turn:
     tenant: str
     waited_s: float
     """Since its audio came, or since the stream's last turn if that is shorter: a burst is not ahead of the living."""
+    encoder_s: float
+    is_elastic: bool
+    """The encoder may see more silence behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Windows that are decoded together."""
+
+    members: tuple[int, ...]
+    """Indexes of those that waited."""
     encoder_s: float
 
 
@@ -31,15 +49,19 @@ class Turns:
         self._used_s: dict[str, float] = {}
         self._level_s = 0.0
 
-    def choose(self, waiting: Sequence[Turn]) -> list[int]:
-        """Return the indexes of those that are decoded together; none where none waits."""
+    def choose(self, waiting: Sequence[Turn]) -> Group | None:
+        """Return those that are decoded together; None where none waits."""
         if not waiting:
-            return []
+            return None
         order = sorted(range(len(waiting)), key=lambda at: (self._used(waiting[at].tenant), -waiting[at].waited_s))
         first = waiting[order[0]]
         self._level_s = self._used(first.tenant)
         share = min(self._most, -(-len(waiting) // self._threads))
-        return [at for at in order if waiting[at].encoder_s == first.encoder_s][:share]
+        groups = [
+            Group(members=tuple(at for at in order if _fits(waiting[at], length_s))[:share], encoder_s=length_s)
+            for length_s in {turn.encoder_s for turn in waiting if _fits(first, turn.encoder_s)}
+        ]
+        return max(groups, key=lambda group: (len(group.members), -group.encoder_s))
 
     def charge(self, tenants: Sequence[str], took_s: float) -> None:
         """Share the time of a group among those whose windows it held, one entry a window."""
@@ -53,3 +75,8 @@ class Turns:
     def _used(self, tenant: str) -> float:
         """Return the time a tenant has had; one that asked for nothing meanwhile has saved nothing up."""
         return max(self._level_s, self._used_s.get(tenant, 0.0))
+
+
+def _fits(turn: Turn, encoder_s: float) -> bool:
+    padding_s = encoder_s - turn.encoder_s
+    return padding_s == 0.0 or (turn.is_elastic and 0.0 < padding_s <= MOST_PADDING_S)

@@ -24,7 +24,7 @@ from vexa_pool.streaming.words import SpokenWord
 ENGLISH = "en"
 THREADS = 2
 """Windows decoded at the same time; a call runs on one core, which scales better than splitting each."""
-CPU_DECODE_BATCH = 4
+CPU_DECODE_BATCH = 8
 CUDA_DECODE_BATCH = 16
 FRAMES_PER_S = 100
 ALIGNER_STEPS_PER_S = 50

@@ -37,7 +37,7 @@ class ALane:
         return self.staleness_s
 
     def due(self) -> Due | None:
-        return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s) if self.windows else None
+        return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s, is_elastic=False) if self.windows else None
 
     def next_request(self) -> DecodeRequest:
         self.windows -= 1
