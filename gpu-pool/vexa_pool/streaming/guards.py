@@ -14,6 +14,7 @@ MOST_WORDS_PER_S = 8.0
 RATE_MATTERS_FROM_WORDS = 6
 LEAST_MEAN_LOGPROB = -1.0
 LEAST_NO_SPEECH = 0.6
+LEAST_MEAN_PROBABILITY = 0.5
 
 
 def doubts_about(words: Sequence[SpokenWord], heard: Transcription) -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def doubts_about(words: Sequence[SpokenWord], heard: Transcription) -> tuple[str
     signs = {
         "repetition": is_looping(words),
         "rate": _is_too_fast(words),
-        "no_speech": heard.no_speech_probability > LEAST_NO_SPEECH and heard.mean_logprob < LEAST_MEAN_LOGPROB,
+        "no_speech": heard.no_speech_probability > LEAST_NO_SPEECH and _is_unsure(words, heard),
         "low_confidence": heard.mean_logprob < LEAST_MEAN_LOGPROB,
     }
     return tuple(name for name, shows in signs.items() if shows)
@@ -34,6 +35,11 @@ def is_looping(words: Sequence[SpokenWord]) -> bool:
         return True
     text = joined(words).encode()
     return len(heard) >= LEAST_LOOP_WORDS and len(text) / len(zlib.compress(text)) > MOST_COMPRESSIBLE
+
+
+def _is_unsure(words: Sequence[SpokenWord], heard: Transcription) -> bool:
+    mean_probability = sum(word.probability for word in words) / max(1, len(words))
+    return heard.mean_logprob < LEAST_MEAN_LOGPROB or mean_probability < LEAST_MEAN_PROBABILITY
 
 
 def _has_loop(heard: Sequence[str], length: int) -> bool:

@@ -42,3 +42,4 @@ def test_a_model_that_hears_no_speech_is_believed_only_when_unsure_of_its_words(
 
     assert doubts_about(said("ok"), quiet) == ()
     assert doubts_about(said("ok"), replace(quiet, mean_logprob=-1.4)) == ("no_speech", "low_confidence")
+    assert doubts_about([replace(said("you")[0], probability=0.4)], quiet) == ("no_speech",)
