@@ -58,7 +58,7 @@ def typing() -> Audio:
 def hum() -> Audio:
     """Mains and its harmonics."""
     tones = [0.1 / n * np.sin(2 * np.pi * 50 * n * TIMES_S) for n in range(1, 8)]
-    return np.sum(tones, axis=0).astype(np.float32)
+    return np.asarray(np.sum(tones, axis=0), np.float32)
 
 
 def music() -> Audio:
