@@ -87,7 +87,7 @@ async def test_concurrent_requests_never_exceed_the_limit(bots: httpx.AsyncClien
         (b'{"platform": "replay", "native_meeting_id": "a", "language": "klingon"}', "language"),
         (b'{"platform": "replay", "native_meeting_id": "a", "task": "sing"}', "task"),
         (b'{"platform": "replay", "native_meeting_id": "a"' + b" " * 1_100_000 + b"}", "limit"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
         (b"\xff\xfe", "not JSON"),
     ],
     ids=lambda value: None if isinstance(value, bytes) else value,
