@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
 import vexa_functions
@@ -54,6 +55,26 @@ def test_the_shell_serves_the_function_and_its_health(name: str, environment: di
 
     assert answer.json()["detail"]
     assert (health.status_code, health.text) == (200, "ok")
+
+
+@pytest.mark.parametrize("name", ["gateway", "collector", "dead_letters"])
+def test_prometheus_reads_at_a_port_that_users_do_not_reach(name: str, environment: dict[str, str]) -> None:
+    """Requests are told by their route, and the function's own port tells nothing."""
+    port, metrics_port = free_port(), free_port()
+    with serving(uvicorn(name, port), environment | {"METRICS_PORT": str(metrics_port)}, port=port) as url:
+        refused(url, name)
+        at_own_port = httpx.get(f"{url}/metrics", timeout=10)
+        told = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).text
+
+    method, path, status = REFUSED[name]
+    labels = {"http_request_method": method, "http_route": path, "http_response_status_code": str(status)}
+    assert "http_server" not in at_own_port.text
+    assert labels in [
+        sample.labels
+        for family in text_string_to_metric_families(told)
+        for sample in family.samples
+        if sample.name == "http_server_request_duration_seconds_count"
+    ]
 
 
 def test_no_key_is_logged_when_a_watcher_comes(environment: dict[str, str], tmp_path: Path) -> None:

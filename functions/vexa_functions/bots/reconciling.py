@@ -28,6 +28,7 @@ from vexa_functions.bots.judging import (
 from vexa_functions.bots.launchers.launcher import Exited, Found, Launcher
 from vexa_functions.bots.launching import Launching
 from vexa_functions.bots.lifecycle import enter
+from vexa_functions.bots.standing import tell
 from vexa_functions.store.sessions import Session
 from vexa_functions.store.tables import Store
 
@@ -73,6 +74,7 @@ class Reconciler:
         await self._announcer.drain()
         async with self._store.reading() as tables:
             await tables.outbox.forget_published(older_than=PUBLISHED_KEPT)
+            tell(await tables.census.standing())
 
     async def _launch_due(self, now: datetime) -> None:
         """Launch bots of which nothing is known; one refusal spares the launcher the others until the next tick."""

@@ -14,6 +14,7 @@ from vexa_functions.collector.settings import CollectorSettings
 from vexa_functions.hosting.door import answer_errors, error_answer
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.measured import ROUTE
 from vexa_functions.hosting.operations import routes_of
 
 OPERATIONS = (*events.OPERATIONS, *ticks.OPERATIONS, *routes.OPERATIONS)
@@ -25,6 +26,7 @@ class Collector(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == events.PATH and scope["method"] == "POST":
             scope["app"] = self
+            scope[ROUTE] = events.PATH
             request = Request(scope, receive)
             try:
                 response = await events.take_event(request)
@@ -40,7 +42,7 @@ def build(settings: CollectorSettings) -> Function:
     deps = Lazy(lambda: open_deps(settings))
     app = Collector(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
     app.state.deps = deps
-    return Function(app=app, log_level=settings.log_level, aclose=deps.aclose)
+    return Function(app=app, log_level=settings.log_level, metrics_port=settings.metrics_port, aclose=deps.aclose)
 
 
 @cache

@@ -13,6 +13,7 @@ from vexa_events.registry import SPEAKER_HINTED, STREAM_ATTRIBUTED, TRANSCRIPT_C
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.collector.deps import CollectorDeps
 from vexa_functions.hosting.door import read_body
+from vexa_functions.hosting.metrics import EVENTS, counted
 from vexa_functions.hosting.operations import Caller, Operation
 
 PATH = "/events"
@@ -29,8 +30,10 @@ async def take_event(request: Request) -> Response:
     event = parse_http(request.headers, await read_body(request))
     effect = EFFECT_BY_TYPE.get(event.type)
     if effect is None:
+        EVENTS.add(1, "other", "refused")
         raise InvalidMessage(f"the collector does not take {event.type}")
-    await effect(await request.app.state.deps.get(), event)
+    with counted(event.type):
+        await effect(await request.app.state.deps.get(), event)
     return Response(status_code=NO_CONTENT)
 
 

@@ -17,6 +17,7 @@ from vexa_functions.gateway.exchange import Answer
 from vexa_functions.gateway.table import Passage, Table
 from vexa_functions.gateway.upstream import Upstream
 from vexa_functions.hosting.door import read_body
+from vexa_functions.hosting.measured import ROUTE
 from vexa_functions.hosting.operations import Caller
 from vexa_functions.hosting.outermost import HEADER as REQUEST_ID_HEADER
 from vexa_functions.hosting.outermost import request_id
@@ -74,6 +75,7 @@ class Forwarder:
         passage = methods.get(scope["method"])
         if passage is None:
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        scope[ROUTE] = passage.path
         deps = await self._deps()
         principal = await _admit(scope, passage, deps.access)
         upstream = deps.upstreams.get(passage.function)

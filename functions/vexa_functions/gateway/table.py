@@ -23,6 +23,8 @@ class Passage:
     """One operation of a function behind."""
 
     function: str
+    path: str
+    """As a pattern."""
     caller: Caller
     scope: str | None
     headers: frozenset[bytes]
@@ -63,6 +65,7 @@ def _by_path(document: Mapping[str, Any]) -> dict[str, dict[str, Passage]]:
             if about["function"] != OWN:
                 by_path.setdefault(about["path"], {})[method.upper()] = Passage(
                     function=about["function"],
+                    path=about["path"],
                     caller=Caller(about["caller"]),
                     scope=about["scope"],
                     headers=_headers(operation["parameters"], Caller(about["caller"])),

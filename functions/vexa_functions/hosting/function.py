@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from vexa_functions.hosting.measured import Measured
 from vexa_functions.hosting.outermost import Outermost
 
 
@@ -15,7 +16,9 @@ class Function:
     app: ASGIApp
     """Answers its own defects, so that neither the framework nor the server sees and logs them again."""
     log_level: str
+    metrics_port: int | None = None
+    """Where Prometheus reads; nowhere if not told."""
     aclose: Callable[[], Awaitable[None]]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "app", Outermost(self.app))
+        object.__setattr__(self, "app", Outermost(Measured(self.app)))

@@ -15,6 +15,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
+    metrics_port: int | None = Field(None, alias="METRICS_PORT", ge=1, le=65_535)
+    """Where Prometheus reads `/metrics`, and nothing else is served; nowhere if not told."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

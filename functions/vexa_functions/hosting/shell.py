@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from vexa_events.logs import configure_logging
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.outermost import Outermost
+from vexa_functions.hosting.scraping import open_to_prometheus
 
 HEALTH = "/healthz"
 QUIET = ("httpx", "httpcore", "uvicorn.access", "uvicorn.error")
@@ -36,7 +37,8 @@ def shell(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         configure_logging(function().log_level, quiet=QUIET)
         logging.getLogger("uvicorn.access").propagate = False  # without a reader uvicorn does not spell these lines
-        yield
+        async with open_to_prometheus(function().metrics_port):
+            yield
         await function().aclose()
 
     framework_app = create_asgi_app(target=target, source=str(source), signature_type="http")  # type: ignore[no-untyped-call]

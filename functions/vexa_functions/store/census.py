@@ -18,6 +18,14 @@ SELECT (SELECT count(*) FROM own WHERE status NOT IN ('completed', 'failed')) AS
        (SELECT count(*) FROM outbox WHERE published_at IS NULL AND refused IS NULL) AS unpublished_events,
        (SELECT count(*) FROM outbox WHERE refused IS NOT NULL) AS refused_events
 """
+STANDING = """
+SELECT 'outbox' AS what, CASE WHEN refused IS NULL THEN 'waiting' ELSE 'refused' END AS state, count(*) AS number
+  FROM outbox WHERE published_at IS NULL GROUP BY 2
+ UNION ALL
+SELECT 'dead letters', '', count(*) FROM dead_letters WHERE redriven_at IS NULL
+ UNION ALL
+SELECT 'bots', status, count(*) FROM sessions WHERE ended_at IS NULL GROUP BY status
+"""
 COUNT_BATCHES = "SELECT count(*) FROM batches"
 TABLES = """
 SELECT table_name, format('SELECT count(*) FROM %I AS t WHERE t::text LIKE %L', table_name, '%' || $1 || '%') AS look
@@ -46,6 +54,17 @@ class Unsettled:
         return {name: count for name, count in asdict(self).items() if count}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What somebody who looks after an installation watches."""
+
+    outbox: dict[str, int]
+    """Events that are not published, by whether they wait or were refused."""
+    dead_letters: int
+    bots: dict[str, int]
+    """Sessions that have not ended, by status."""
+
+
 class Census:
     """Counts over several tables."""
 
@@ -55,6 +74,16 @@ class Census:
     async def unsettled(self, meeting_ids: Sequence[int]) -> Unsettled:
         """Count what has not come to rest."""
         return Unsettled(**await self._connection.fetchrow(COUNT, list(meeting_ids)))
+
+    async def standing(self) -> Standing:
+        """Count what is watched."""
+        rows = await self._connection.fetch(STANDING)
+        numbers = {(row["what"], row["state"]): int(row["number"]) for row in rows}
+        return Standing(
+            outbox={state: numbers.get(("outbox", state), 0) for state in ("waiting", "refused")},
+            dead_letters=numbers["dead letters", ""],
+            bots={state: number for (what, state), number in numbers.items() if what == "bots"},
+        )
 
     async def stored_batches(self) -> int:
         """Count every batch that is stored."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from vexa_events.errors import Unavailable
+from vexa_functions.hosting.metrics import CONNECTIONS, CONNECTIONS_MAX, CONNECTIONS_REFUSED
 
 COMMAND_TIMEOUT_S = 5.0
 ACQUIRE_TIMEOUT_S = 3.0
@@ -61,8 +62,13 @@ class Database:
         try:
             pool = await self._open()
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                yield connection
+                CONNECTIONS.add(1)
+                try:
+                    yield connection
+                finally:
+                    CONNECTIONS.add(-1)
         except _TRANSIENT as exc:
+            CONNECTIONS_REFUSED.add(1)
             raise Unavailable(f"postgres: {type(exc).__name__}") from exc
 
     @asynccontextmanager
@@ -85,6 +91,7 @@ class Database:
         if self._pool is not None:
             async with asyncio.timeout(5):
                 await self._pool.close()
+            CONNECTIONS_MAX.add(-self._max_connections)
 
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
@@ -98,6 +105,7 @@ class Database:
                     init=_read_json,
                     connection_class=_PlainConnection,
                 )
+                CONNECTIONS_MAX.add(self._max_connections)
             return self._pool
 
 

@@ -19,6 +19,7 @@ from vexa_functions.auth.scopes import Scope
 from vexa_functions.hosting.door import answer, answer_errors, read_body, read_model
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.lazy import Lazy
+from vexa_functions.hosting.metrics import counted
 from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
 from vexa_functions.hosting.parameters import choice_in_query, number_in_query, row_id_in_path, row_id_in_query
 from vexa_functions.store.tables import Store, open_store
@@ -66,7 +67,8 @@ async def take_event(request: Request) -> Response:
     """Tell the user of an event; 204 with an empty body is what a Broker takes as success."""
     event = parse_http(request.headers, await read_body(request))
     deps = await _deps(request)
-    await service.take_fact(deps.store, deps.courier, event)
+    with counted(event.type):
+        await service.take_fact(deps.store, deps.courier, event)
     return Response(status_code=NO_CONTENT)
 
 
@@ -202,7 +204,7 @@ def build(settings: WebhooksSettings) -> Function:
     deps = Lazy(lambda: open_deps(settings))
     app = Starlette(routes=[*routes_of(OPERATIONS)], exception_handlers=answer_errors())
     app.state.deps = deps
-    return Function(app=app, log_level=settings.log_level, aclose=deps.aclose)
+    return Function(app=app, log_level=settings.log_level, metrics_port=settings.metrics_port, aclose=deps.aclose)
 
 
 @cache

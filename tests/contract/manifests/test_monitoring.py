@@ -7,11 +7,12 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from vexa_functions.hosting.metrics import exposition
 from vexa_pool.server.metrics import PoolMetrics
 
 from .rendering import PRODUCTION, Documents, named, of_kind, rendered
 
-METRIC = re.compile(r"\bvexa_[a-z_]+")
+METRIC = re.compile(r"\b(?:vexa|http_server)_[a-z_]+")
 MONITORING = "components/monitoring"
 
 
@@ -54,7 +55,7 @@ def queries(documents: Documents) -> Iterator[str]:
 
 def told() -> set[str]:
     """Return the names under which processes tell what they count."""
-    return set(_names(PoolMetrics().exposition().decode()))
+    return {*_names(PoolMetrics().exposition().decode()), *_names(exposition().decode())}
 
 
 def _names(exposition: str) -> Iterator[str]:

@@ -56,7 +56,7 @@ STORES_OUTSIDE = {
     *((one, f"{PRIVATE}:5432") for one in (*FUNCTIONS, "migrate")),
     *((one, f"{PRIVATE}:6379") for one in ("gateway", "bots", "collector", "pool")),
 }
-MONITORED = {("monitoring", "pool:9090"), *(("monitoring", f"{one}:8080") for one in FUNCTIONS)}
+MONITORED = {("monitoring", "pool:9090"), *(("monitoring", f"{one}:9464") for one in FUNCTIONS)}
 SCALED = {("pool", f"{PRIVATE}:443"), ("pool", f"{PRIVATE}:6443")}
 """A worker writes its number of streams on its own pod."""
 

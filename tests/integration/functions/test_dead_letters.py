@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from vexa_events.envelope import Event, encode_binary
+from vexa_functions.hosting.metrics import exposition
 
 EVENT = Event(
     id="s.0:1:7",
@@ -52,6 +53,16 @@ async def test_the_same_dead_letter_is_counted_not_repeated(dead_letters: httpx.
         await send(dead_letters, EVENT, FAILED)
 
     assert [letter["times"] for letter in await listed(dead_letters)] == [3]
+
+
+async def test_the_tick_tells_how_many_wait(dead_letters: httpx.AsyncClient, bots: httpx.AsyncClient) -> None:
+    """The function that keeps them may be at zero; the one that ticks is there every minute."""
+    await send(dead_letters, EVENT, FAILED)
+
+    await bots.post("/internal/tick")
+
+    waiting = len(await listed(dead_letters, limit=500))
+    assert f"\nvexa_dead_letters {waiting}.0\n" in exposition().decode()
 
 
 async def test_one_event_that_two_subscribers_refused_is_two_letters(dead_letters: httpx.AsyncClient) -> None:
