@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+SLOTS = "16"
+"""One a participant of all meetings that tests attend at once."""
 STARTED_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 40.0
 
@@ -84,7 +86,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, meetings_dir: Path) -> 
 def stack(recordings: Path, free_port_offset: Callable[[], int]) -> Iterator[Stack]:
     """`./local-dev/up`, until the last test is done."""
     offset = free_port_offset()
-    started = start_stack(offset, recordings)
+    started = start_stack(offset, recordings, POOL_SLOTS=SLOTS)
     yield started
     stop_stack(started)
     shutil.rmtree(state_dir(offset))

@@ -25,7 +25,9 @@
 
   const noteLevel = (tap) => {
     const source = tap.receiver.getSynchronizationSources()[0];
-    tap.level = Math.max(tap.level, source?.audioLevel ?? 0);
+    if (!source || source.timestamp === tap.levelAt) return; // the last level stays for seconds after the last packet
+    tap.levelAt = source.timestamp;
+    tap.level = Math.max(tap.level, source.audioLevel ?? 0);
   };
 
   const hear = (tap, { first, at, peak, samples }) => {
