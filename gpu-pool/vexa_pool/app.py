@@ -21,6 +21,8 @@ from vexa_pool.server.listener import Listener
 from vexa_pool.server.lost_bots import LostBots
 from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.publishing import Publications
+from vexa_pool.server.recordings.door import RecordingsDoor
+from vexa_pool.server.recordings.transcriber import Transcriber
 from vexa_pool.server.services import Services, Storing
 from vexa_pool.server.slots import Slots
 from vexa_pool.server.valkey import Acknowledgements, LiveFeed, open_valkey
@@ -91,6 +93,8 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             )
             background.append(tasks.create_task(cost.run()))
         port = await stack.enter_async_context(listener.listen(settings.host, settings.port))
+        if settings.rest_port is not None:
+            await stack.enter_async_context(_recordings(settings, services).listen(settings.host, settings.rest_port))
         if storing is not None:
             await stack.enter_async_context(_load(settings, storing, services, port).announced())
         logger.info(
@@ -121,6 +125,12 @@ async def _open_storing(
         feed=LiveFeed(valkey),
         lost_bots=lost_bots,
     )
+
+
+def _recordings(settings: PoolSettings, services: Services) -> RecordingsDoor:
+    key = settings.rest_api_key
+    transcriber = Transcriber(services.model, services.ears, services.scheduler)
+    return RecordingsDoor(transcriber, api_key=key.get_secret_value() if key else None)
 
 
 def _load(settings: PoolSettings, storing: Storing, services: Services, port: int) -> WorkerLoad:

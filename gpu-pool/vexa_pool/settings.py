@@ -10,6 +10,8 @@ from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
 from vexa_events.session_token import MIN_KEY_BYTES
 
+MIN_API_KEY_LENGTH = 16
+
 
 class PoolSettings(BaseModel):
     """The settings of one worker."""
@@ -18,6 +20,10 @@ class PoolSettings(BaseModel):
 
     host: str = Field("127.0.0.1", alias="HOST")
     port: int = Field(9090, alias="PORT", ge=0, le=65_535)
+    rest_port: int | None = Field(None, alias="REST_PORT", ge=0, le=65_535)
+    """Where whole recordings are taken over HTTP; nowhere unless set."""
+    rest_api_key: SecretStr | None = Field(None, alias="REST_API_KEY", min_length=MIN_API_KEY_LENGTH)
+    """What their senders show as a bearer token."""
     whisper_model: str = Field(alias="WHISPER_MODEL", min_length=1)
     """A directory with a CTranslate2 model, or a name that faster-whisper knows."""
     whisper_device: str = Field("auto", alias="WHISPER_DEVICE", pattern="^(auto|cpu|cuda)$")
@@ -51,6 +57,13 @@ class PoolSettings(BaseModel):
         missing = [name for name, value in needed.items() if value is None]
         if 0 < len(missing) < len(needed):
             raise ValueError(f"stored streams need REDIS_URL, K_SINK and TOKEN_SIGNING_KEY; missing: {missing}")
+        return self
+
+    @model_validator(mode="after")
+    def _recordings_are_guarded(self) -> Self:
+        """A worker whose streams need tokens serves nobody unknown beside them."""
+        if self.token_signing_key is not None and self.rest_port is not None and self.rest_api_key is None:
+            raise ValueError("REST_PORT needs REST_API_KEY where TOKEN_SIGNING_KEY is set")
         return self
 
     @classmethod

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
@@ -61,20 +61,27 @@ class Scheduler:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="model")
         self._turns = Turns(threads=threads, most=model.decode_batch)
         self._served_at_s: dict[Lane, float] = {}
+        self._patient: set[Lane] = set()
         self._work = asyncio.Event()
 
     def lags_s(self) -> list[float]:
         """Tell of every stream how far it is behind its speaker."""
-        return [lane.lag_s for lane in self._served_at_s]
+        return [lane.lag_s for lane in self._served_at_s if lane not in self._patient]
 
     def add(self, lane: Lane) -> None:
         """Schedule the windows of a stream from now on."""
         self._served_at_s[lane] = -math.inf
         self.wake()
 
+    def add_patient(self, lane: Lane) -> None:
+        """Schedule the windows of a lane that nobody listens to live: only while no other has one due."""
+        self._patient.add(lane)
+        self.add(lane)
+
     def remove(self, lane: Lane) -> None:
         """Stop scheduling a stream; the words of a window in flight are dropped."""
         del self._served_at_s[lane]
+        self._patient.discard(lane)
         if all(other.tenant != lane.tenant for other in self._served_at_s):
             self._turns.forget(lane.tenant)
 
@@ -104,11 +111,15 @@ class Scheduler:
     def _pick(self) -> list[tuple[Lane, DecodeRequest]]:
         """Take the windows whose turn it is."""
         now_s = asyncio.get_running_loop().time()
-        due = [(lane, waiting) for lane in self._served_at_s if (waiting := lane.due()) is not None]
+        due = self._due(lane for lane in self._served_at_s if lane not in self._patient) or self._due(self._patient)
         group = self._turns.choose([self._turn(lane, waiting, now_s) for lane, waiting in due])
         if group is None:
             return []
         return [self._take(*due[at], encoder_s=group.encoder_s, now_s=now_s) for at in group.members]
+
+    @staticmethod
+    def _due(lanes: Iterable[Lane]) -> list[tuple[Lane, Due]]:
+        return [(lane, waiting) for lane in lanes if (waiting := lane.due()) is not None]
 
     def _turn(self, lane: Lane, waiting: Due, now_s: float) -> Turn:
         waited_s = min(waiting.staleness_s, now_s - self._served_at_s[lane])

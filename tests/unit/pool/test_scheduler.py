@@ -76,10 +76,12 @@ class Recorder:
 
 
 @asynccontextmanager
-async def running(model: Recorder, lanes: Sequence[ALane]) -> AsyncIterator[None]:
+async def running(model: Recorder, lanes: Sequence[ALane], patient: Sequence[ALane] = ()) -> AsyncIterator[None]:
     scheduler = Scheduler(model, threads=1, meter=PoolMetrics())
     for lane in lanes:
         scheduler.add(lane)
+    for lane in patient:
+        scheduler.add_patient(lane)
     task = asyncio.create_task(scheduler.run())
     yield
     task.cancel()
@@ -112,6 +114,17 @@ async def test_a_burst_is_not_ahead_of_the_living() -> None:
         await eventually(lambda: burst.applied == 3)
 
     assert model.groups == [[600], [9], [8], [600], [600]]
+
+
+async def test_a_patient_lane_waits_until_no_other_has_a_window_due() -> None:
+    """Nobody listens to a recording live, however long it has waited."""
+    model = Recorder()
+    live, recording = ALane(1.0, windows=3), ALane(60.0)
+
+    async with running(model, [live], [recording]):
+        await eventually(lambda: recording.applied == 1)
+
+    assert model.groups == [[10], [10], [10], [600]]
 
 
 async def test_one_stream_that_the_model_cannot_take_does_not_harm_the_rest() -> None:

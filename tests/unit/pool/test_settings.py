@@ -31,3 +31,13 @@ def test_a_wrong_value_is_not_repeated() -> None:
         PoolSettings.from_env({"WHISPER_MODEL": "m", **STORING, "TOKEN_SIGNING_KEY": "hush"})
 
     assert "hush" not in str(refused.value)
+
+
+def test_recordings_are_taken_from_nobody_unknown_beside_stored_streams() -> None:
+    """A worker that asks bots for tokens asks senders of recordings for a key."""
+    env = {"WHISPER_MODEL": "m", "REST_PORT": "8000", **STORING}
+
+    with pytest.raises(InvalidMessage, match="REST_API_KEY"):
+        PoolSettings.from_env(env)
+
+    assert PoolSettings.from_env({**env, "REST_API_KEY": "k" * 16}).rest_port == 8000
