@@ -1,11 +1,13 @@
 """What wrong clients get, and that others do not notice."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from vexa_events.stream import Hello
 from vexa_pool.app import silero_detectors
@@ -187,3 +189,32 @@ async def test_a_flood_of_garbage_connections_does_not_harm_a_stream(worker: Wor
     await client.listen()
 
     assert client.text == SAID
+
+
+async def test_a_frame_of_a_hundred_megabytes_is_not_taken_in(worker: Worker) -> None:
+    """The connection closes as the protocol says, 1009, and a neighbour is understood."""
+    neighbour, giant = await worker.client(), await worker.client(Hello(uid="giant"))
+
+    with contextlib.suppress(ConnectionClosed):
+        await giant.connection.send(bytes(100_000_000))
+    await giant.listen()
+    giant.connection.transport.abort()  # the rest of the frame still waits to be sent
+    await neighbour.send(spell(WORDS, length_s=3.5))
+    await neighbour.end()
+    await neighbour.listen()
+
+    assert giant.connection.close_code == 1009
+    assert neighbour.text == SAID
+
+
+async def test_two_clients_of_one_uid_are_two_streams(worker: Worker) -> None:
+    """A plain client's uid is its own name for itself; each hears what it said."""
+    clients = [await worker.client(Hello(uid="same")), await worker.client(Hello(uid="same"))]
+    for client, script in zip(clients, (WORDS, WORDS[:3]), strict=True):
+        await client.send(spell(script, length_s=4.0))
+
+    for client in clients:
+        await client.end()
+        await client.listen()
+
+    assert [client.text for client in clients] == [SAID, "we lost no"]
