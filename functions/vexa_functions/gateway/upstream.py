@@ -118,11 +118,12 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         try:
             return await self._waiting
+        except BaseException:
+            self.close()
+            raise
         finally:
             expiry.cancel()
             self._waiting = None
-            if self._parser is not None:
-                self.close()
 
     def close(self) -> None:
         """Cut the connection at once."""

@@ -45,11 +45,11 @@ HELD_LATELY = """
 SELECT EXISTS (SELECT FROM pending_batches p JOIN streams st USING (stream_uid)
                 WHERE st.session_uid = $1 AND p.received_at > now() - $2::interval)
 """
+LOCK_STREAMS = "SELECT stream_uid FROM streams WHERE session_uid = $1 ORDER BY stream_uid FOR UPDATE"
 DISCARD_HELD = """
-WITH locked AS MATERIALIZED (
-    SELECT stream_uid FROM streams WHERE session_uid = $1 ORDER BY stream_uid FOR UPDATE
-), gone AS (
-    DELETE FROM pending_batches p USING locked l WHERE l.stream_uid = p.stream_uid RETURNING p.stream_uid
+WITH gone AS (
+    DELETE FROM pending_batches p USING streams st
+     WHERE st.session_uid = $1 AND st.stream_uid = p.stream_uid RETURNING p.stream_uid
 ), counted AS (SELECT stream_uid, count(*)::integer AS batches FROM gone GROUP BY stream_uid)
 UPDATE streams st SET discarded_batches = st.discarded_batches + c.batches
   FROM counted c WHERE c.stream_uid = st.stream_uid
@@ -126,5 +126,6 @@ class Batches:
 
     async def discard_held(self, session_uid: str) -> dict[str, int]:
         """Give up every batch of a session that waits for a predecessor; count them by stream, here and in its row."""
+        await self._connection.execute(LOCK_STREAMS, session_uid)  # on its own, to see what was held meanwhile
         rows = await self._connection.fetch(DISCARD_HELD, session_uid)
         return {row["stream_uid"]: row["batches"] for row in rows}

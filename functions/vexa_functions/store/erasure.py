@@ -2,6 +2,7 @@
 
 from vexa_functions.store.database import Connection
 
+LOCK_SESSIONS = "SELECT session_uid FROM sessions WHERE meeting_id = $1 ORDER BY session_uid FOR UPDATE"
 LOCK_STREAMS = """
 SELECT st.stream_uid FROM sessions s JOIN streams st USING (session_uid)
  WHERE s.meeting_id = $1 ORDER BY st.stream_uid FOR UPDATE OF st
@@ -27,6 +28,7 @@ DELETE FROM speaker_hints WHERE session_uid IN (SELECT session_uid FROM sessions
 ERASE_EVENTS = "DELETE FROM outbox WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
 ERASE_DEAD_LETTERS = "DELETE FROM dead_letters WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
 ERASE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE meeting_id = $1"
+HOLD = "SELECT 1 FROM meetings WHERE id = $1 FOR NO KEY UPDATE"
 IS_ERASED = "SELECT deleted_at IS NOT NULL FROM meetings WHERE id = $1"
 
 
@@ -40,11 +42,13 @@ class Erasure:
         """
         Erase a meeting's words and names and mark it deleted.
 
-        The rows of its streams are held from here to the end of the
+        Rows are held in the order that all who take several of them keep:
+        meeting, sessions, streams. The rows of its streams are held from here to the end of the
         transaction: a batch that is being stored is stored before, and erased,
         or finds the meeting deleted.
         """
         await self._connection.execute(ANONYMISE_MEETING, meeting_id, deleted_mark)
+        await self._connection.execute(LOCK_SESSIONS, meeting_id)
         streams = [row["stream_uid"] for row in await self._connection.fetch(LOCK_STREAMS, meeting_id)]
         await self._connection.execute(ERASE_SEGMENTS, streams)
         await self._connection.execute(ERASE_PENDING, streams)
@@ -53,6 +57,10 @@ class Erasure:
         await self._connection.execute(ERASE_EVENTS, meeting_id)
         await self._connection.execute(ERASE_DEAD_LETTERS, meeting_id)
         await self._connection.execute(ERASE_DELIVERIES, meeting_id)
+
+    async def hold(self, meeting_id: int) -> None:
+        """Let nobody erase the meeting before the end of the transaction."""
+        await self._connection.execute(HOLD, meeting_id)
 
     async def is_erased(self, meeting_id: int) -> bool:
         """Tell whether the meeting was deleted."""

@@ -35,7 +35,8 @@ TO_FINALIZE = _SELECT + " WHERE s.ended_at IS NOT NULL AND s.finalized_at IS NUL
 TO_LAUNCH = (
     _SELECT
     + """
- WHERE s.ended_at IS NULL AND s.launcher_ref IS NULL AND s.status = 'requested' ORDER BY s.requested_at LIMIT $1
+ WHERE s.ended_at IS NULL AND s.launcher_ref IS NULL AND s.status = 'requested'
+   AND s.stop_requested_at IS NULL ORDER BY s.requested_at LIMIT $1
 """
 )
 ENDS = """
@@ -44,6 +45,7 @@ SELECT s.session_uid, coalesce(s.end_noted_at, s.ended_at) AS end_noted_at FROM 
 CLAIM_LAUNCH = """
 UPDATE sessions SET launch_due_at = now() + $2::interval
  WHERE session_uid = $1 AND launcher_ref IS NULL AND status = 'requested' AND launch_due_at <= now()
+   AND stop_requested_at IS NULL
 RETURNING session_uid
 """
 SET_LAUNCHED = "UPDATE sessions SET launcher_ref = $2 WHERE session_uid = $1"

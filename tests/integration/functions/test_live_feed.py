@@ -283,6 +283,31 @@ async def test_a_watcher_from_before_the_ring_meets_it(talk: Talk, rings: Rings,
     assert last[0] is last[1] is last[2]
 
 
+async def test_a_feed_that_goes_while_it_is_watched_is_caught_up_with_once(
+    talk: Talk, rings: Rings, valkey: "redis.Redis"
+) -> None:
+    """Whoever was behind is sent what is stored once, and all go on with what comes next."""
+    stream, ref = f"{talk.session_uid}.0", MeetingRef(platform="replay", native_id="standup")
+    for word in ("long", "before"):
+        await talk.commit(stream, word)
+    first = (await positions(valkey, talk))[0]
+    ahead, behind = (Feed(talk.store, rings, UserId(talk.user_id)) for _ in range(2))
+    await ahead.follow(ref, since=None)
+    await ahead.next()
+    await behind.follow(ref, since=first)
+    await valkey.delete(feed_key(talk.meeting_id))
+
+    async with asyncio.timeout(WITHIN_S):
+        sent = [message for _ in range(5) for message in await behind.next()]
+        await talk.draft(stream, "news")
+        news = [await heard(feed, 1) for feed in (ahead, behind)]
+    for feed in (ahead, behind):
+        feed.close()
+
+    assert len(sent) == 2
+    assert len(news) == 2
+
+
 async def test_a_long_transcript_is_resent_in_pages_after_its_feed_is_lost(talk: Talk, url: str, api_key: str) -> None:
     """More text than one message holds arrives whole, and drafts that are no longer shown are forgotten."""
     stream = f"{talk.session_uid}.0"

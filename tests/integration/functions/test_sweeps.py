@@ -1,8 +1,10 @@
 """What the ticks find: text that was not shown, batches that wait in vain, every page of a long list."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 import redis.asyncio as redis
 
@@ -143,6 +145,42 @@ async def test_batches_whose_predecessor_never_comes_end_with_their_session(
     assert owner is not None
     assert (owner.has_held, stream.discarded_batches) == (False, 2)
     assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]] == [(1.0, 4.0, "not_stored")]
+
+
+async def test_deleting_a_meeting_while_it_is_finalized_locks_nobody_out(
+    store: Store, postgres_url: str, meeting_id: int
+) -> None:
+    """Both take the meeting first, then its sessions, then its streams; the one that comes later finds it deleted."""
+    async with store.transaction() as tables:
+        await tables.streams.report_captured("talk", (StreamReport(stream_uid=STREAM, captured_until_s=4.0),))
+        session = await tables.sessions.lock("talk")
+        assert session is not None
+        await tables.sessions.enter(session, BotStatus.COMPLETED, reason=None, evidence=None, at=datetime.now(UTC))
+    finalizer = Finalizer(store, Relay(store, Sent(), source="/vexa/collector"), timeout_s=0)
+
+    async with asyncio.timeout(20):
+        async with store.transaction() as tables:
+            await tables.erasure.hold(meeting_id)
+            sweeping = asyncio.create_task(finalizer.sweep())
+            await until_somebody_waits(postgres_url)
+            await tables.erasure.erase(meeting_id, deleted_mark=b"mark")
+        await sweeping
+
+    async with store.reading() as tables:
+        assert await tables.erasure.is_erased(meeting_id)
+        assert await tables.sessions.are_finalized(meeting_id)
+
+
+async def until_somebody_waits(postgres_url: str) -> None:
+    """Return once a connection waits for a lock."""
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        while not await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ):
+            await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
 
 
 async def test_a_sweep_goes_through_all_pages_and_begins_again(store: Store, meeting_id: int) -> None:

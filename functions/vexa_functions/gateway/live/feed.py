@@ -137,6 +137,8 @@ class Feed:
         async with self._rings.alone:
             entries = await self._reader.later(meeting_id, position)
             is_whole = bool(entries) and await is_unbroken(self._reader, meeting_id, position)
+        if not entries:
+            watched.ring.forget()
         self._news.set()
         if not is_whole:
             watched.since, watched.after, watched.is_behind = watched.position, None, True

@@ -94,6 +94,11 @@ class Ring:
             found.append(entry)
         return found[::-1]
 
+    def forget(self) -> None:
+        """Start anew where the feed is gone: there is nothing before what comes next."""
+        self._entries.clear()
+        self._size, self._start = 0, order(FROM_THE_START)
+
     async def spell(self, entries: Sequence[tuple[str, LiveMessage | None]]) -> list[Entry]:
         """Spell entries, with the speakers that are known by now."""
         return [Entry(position, await self._spelled(position, message)) for position, message in entries]
