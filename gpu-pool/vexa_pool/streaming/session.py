@@ -100,6 +100,7 @@ class Session:
                 self._end_utterance(utterance)
             elif self._gate.open is not None:
                 self._maybe_checkpoint()
+        self._buffer.drop_before(self._needed_from())
 
     def gap(self, gap: Gap) -> None:
         """Jump over an interval without audio; the voice detector must start anew after it."""

@@ -1,7 +1,9 @@
 """The streaming core on audio that spells its own words."""
 
+import weakref
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from vexa_events.identity import MissingReason
 from vexa_events.transcript import SpanKind, TranscriptCommitted, Word
 from vexa_pool.engine.scripted import ScriptedModel, ScriptedWord, spell
 from vexa_pool.streaming.batches import CommittedBatch
-from vexa_pool.streaming.clock import samples_in
+from vexa_pool.streaming.clock import FRAME_SAMPLES, samples_in
 from vexa_pool.streaming.session import Session
 
 from .conftest import Play, Played, _play, every
@@ -278,3 +280,15 @@ def test_resuming_in_the_middle_of_long_speech_neither_doubles_nor_clips_a_word(
 
     assert len(texts) > 5
     assert set(texts) == {text_of(words)}
+
+
+def test_silence_is_not_kept() -> None:
+    """A stream in which nobody speaks for an hour costs no more memory than one of a few seconds."""
+    session = Session()
+    pieces = [np.zeros(FRAME_SAMPLES, np.float32) for _ in range(100)]
+    held = [weakref.ref(piece) for piece in pieces]
+
+    while pieces:
+        session.feed(pieces.pop(), [0.0])
+
+    assert sum(piece() is not None for piece in held) < 20
