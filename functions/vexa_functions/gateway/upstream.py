@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         try:
             return await self._waiting
-        except BaseException:
+        except BaseException:  # cancelled, too: what is half read or half sent must carry no other request
             self.close()
             raise
         finally:

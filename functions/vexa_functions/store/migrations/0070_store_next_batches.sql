@@ -1,3 +1,4 @@
+-- Mixed streams are left out: their words are shown under the speakers that hints name, which takes a look.
 CREATE FUNCTION store_next_batches(wanted jsonb)
 RETURNS TABLE (next_stream_uid text, next_start_s double precision, best_speaker text, best_revision integer)
 LANGUAGE plpgsql
@@ -18,7 +19,7 @@ BEGIN
                    meeting_id bigint, user_id bigint, session_uid text, stream_uid text, epoch integer,
                    batch_seq integer, from_s double precision, until_s double precision, spans jsonb, segments jsonb)
           JOIN streams st ON st.stream_uid = w.stream_uid AND st.session_uid = w.session_uid
-                         AND st.epoch = w.epoch AND st.next_batch_seq = w.batch_seq
+                         AND st.kind = 'participant' AND st.epoch = w.epoch AND st.next_batch_seq = w.batch_seq
                          AND abs(st.stored_until_s - w.from_s) <= 0.0005
           JOIN sessions s ON s.session_uid = st.session_uid AND s.meeting_id = w.meeting_id
           JOIN meetings m ON m.id = s.meeting_id AND m.user_id = w.user_id AND m.deleted_at IS NULL
@@ -55,4 +56,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION store_next_batches IS
-    'stores those batches, one of each stream at most, that are the next of a live epoch with nothing waiting behind';
+    'stores those batches, one of each stream at most, that are the next of a live epoch of a participant''s stream with nothing waiting behind';
