@@ -3,9 +3,8 @@
 import asyncio
 import math
 import socket
-import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -47,7 +46,6 @@ from vexa_events.transcript import Word
 
 BYTES_PER_MS = 32
 WORDS = (Word(text="so", start_s=0.1, end_s=0.2),)
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 @dataclass
@@ -269,16 +267,3 @@ async def bots(pool: PoolTwin) -> AsyncIterator[BotsTwin]:
     yield twin
     server.should_exit = True
     await serving
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Wait until a condition holds; fail after ten seconds."""
-
-    async def wait(condition: Callable[[], object]) -> None:
-        deadline_s = time.monotonic() + 10.0
-        while not condition():
-            assert time.monotonic() < deadline_s, "the condition never came to hold"
-            await asyncio.sleep(0.01)
-
-    return wait

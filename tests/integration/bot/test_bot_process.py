@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import eventually
 
 from vexa_events.callbacks import Command, CommandKind
 from vexa_events.identity import StreamKind, Task
@@ -22,7 +23,7 @@ from vexa_events.launch import TOKEN_VARIABLE, BotOrder
 from vexa_events.stream import server_error
 
 if TYPE_CHECKING:
-    from tests.integration.bot.conftest import BotsTwin, Eventually, PoolTwin
+    from tests.integration.bot.conftest import BotsTwin, PoolTwin
 
 TOKEN = "header.payload.signature"
 BYTES_PER_MS = 32
@@ -139,7 +140,7 @@ async def test_a_recording_is_attended_to_its_end_and_every_sample_is_stored(
 
 
 async def test_who_was_shown_in_a_mixed_recording_is_told_before_the_end_whatever_the_bots_function_does(
-    bot: _Bot, bots: "BotsTwin", recordings: Path, eventually: "Eventually"
+    bot: _Bot, bots: "BotsTwin", recordings: Path
 ) -> None:
     """Hints that it did not take are told again, in their order, and the last status comes behind them."""
     (recordings / "mix").mkdir()
@@ -170,7 +171,7 @@ async def test_heartbeats_tell_how_far_capture_is(bot: _Bot, bots: "BotsTwin") -
 
 
 async def test_told_to_leave_the_bot_stops_capturing_and_stays_until_all_is_stored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """What was heard up to the order is not given up for it."""
     pool.stores_until_ms = 0
@@ -189,7 +190,7 @@ async def test_told_to_leave_the_bot_stops_capturing_and_stays_until_all_is_stor
 
 
 async def test_a_connection_lost_while_waiting_for_storage_is_taken_up_again(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """Leaving early because of a restarting worker would lose the end of the meeting."""
     pool.stores_until_ms = 0
@@ -206,7 +207,7 @@ async def test_a_connection_lost_while_waiting_for_storage_is_taken_up_again(
 
 
 async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """A supervisor's stop must not hang on a database that is away."""
     pool.stores_until_ms = 0
@@ -221,9 +222,7 @@ async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stor
     assert re.fullmatch(r"terminated; \d+\.\d{3} s of audio were not stored", bots.statuses[-1].evidence or "")
 
 
-async def test_sigterm_ends_a_bot_whose_bots_function_is_away(
-    bot: _Bot, bots: "BotsTwin", pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_sigterm_ends_a_bot_whose_bots_function_is_away(bot: _Bot, bots: "BotsTwin", pool: "PoolTwin") -> None:
     """Reports that nobody takes do not hold it up either."""
     await bot.start("long")
     await eventually(lambda: pool.connections)
@@ -235,9 +234,7 @@ async def test_sigterm_ends_a_bot_whose_bots_function_is_away(
     assert "could not be reported" in bot.output
 
 
-async def test_a_second_stop_cuts_the_wait_for_storage_short(
-    bot: _Bot, bots: "BotsTwin", pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_a_second_stop_cuts_the_wait_for_storage_short(bot: _Bot, bots: "BotsTwin", pool: "PoolTwin") -> None:
     """The first reason is the one that is reported beside the loss."""
     pool.stores_until_ms = 0
     await bot.start("long")
@@ -291,9 +288,7 @@ async def test_a_language_that_no_worker_speaks_fails_the_session_with_the_worke
     assert "English only" in (bots.statuses[-1].evidence or "")
 
 
-async def test_a_new_language_takes_effect_in_mid_meeting(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
-) -> None:
+async def test_a_new_language_takes_effect_in_mid_meeting(bot: _Bot, pool: "PoolTwin", bots: "BotsTwin") -> None:
     """Once, however often the order is repeated, and no sample is lost over it."""
     await bot.start("short", language="en")
     await eventually(lambda: len(pool.connections) == 2)
@@ -309,7 +304,7 @@ async def test_a_new_language_takes_effect_in_mid_meeting(
 
 
 async def test_an_order_without_a_language_goes_back_to_detecting_it(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """The order tells all that is in force from then on."""
     await bot.start("short", language="en")
@@ -323,7 +318,7 @@ async def test_an_order_without_a_language_goes_back_to_detecting_it(
 
 
 async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """To the bots function and to the worker of the next epoch; the first one may have expired by then."""
     await bot.start("short")
@@ -340,9 +335,7 @@ async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
     assert bots.token not in bot.output
 
 
-async def test_a_refused_language_costs_nothing_in_any_stream(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
-) -> None:
+async def test_a_refused_language_costs_nothing_in_any_stream(bot: _Bot, pool: "PoolTwin", bots: "BotsTwin") -> None:
     """The meeting is transcribed to its end as it was before the order."""
     pool.languages = {"en"}
     await bot.start("short", language="en")
@@ -359,7 +352,7 @@ async def test_a_refused_language_costs_nothing_in_any_stream(
 
 
 async def test_the_last_status_tells_a_refusal_that_left_audio_unstored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """Whoever reads the ledger finds the worker's own words."""
     pool.stores_until_ms = 0

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 import pytest
+from tests.waiting import eventually
 
 from vexa_events.callbacks import Command, CommandKind
 from vexa_events.identity import MissingReason, StreamKind
 from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave, BotOrder
 
 if TYPE_CHECKING:
-    from tests.integration.bot.conftest import BotsTwin, Eventually, PoolTwin
+    from tests.integration.bot.conftest import BotsTwin, PoolTwin
 
 CHROMIUM = Path("/usr/bin/chromium")
 PAGES = Path(__file__).with_name("pages")
@@ -207,9 +208,9 @@ async def test_a_stand_in_is_joined_heard_and_left_when_it_ends(
 ) -> None:
     """Through lobby and admission; each tone arrives under the name that is known for it."""
     await bot.start(platform, pages.url(platform), bot_name="Ann", passcode="right")
-    await _until(lambda: "awaiting_admission" in bots.path)
+    await eventually(lambda: "awaiting_admission" in bots.path)
     pages.host.admit()
-    await _until(lambda: len(pool.connections) == len(expected) and _shortest_ms(pool) >= 3_000)
+    await eventually(lambda: len(pool.connections) == len(expected) and _shortest_ms(pool) >= 3_000)
     pages.host.end()
 
     assert await bot.exit_code() == 0, bot.output
@@ -231,7 +232,7 @@ async def test_who_is_shown_as_speaking_on_a_page_with_mixed_sound_is_told(
     """When it began and when it ended on the session's clock, with what a page is late by; the rest is nobody's."""
     pages.host.admit()
     await bot.start("zoom", pages.url("zoom"), passcode="right")
-    await _until(lambda: bool(bots.shown))
+    await eventually(lambda: bool(bots.shown))
     pages.host.end()
 
     assert await bot.exit_code() == 0, bot.output
@@ -245,7 +246,7 @@ async def test_who_is_shown_as_speaking_on_a_page_with_mixed_sound_is_told(
 async def test_a_stop_in_the_lobby_withdraws(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
     """By the page's own button, so that nobody lets in who is gone."""
     await bot.start("google_meet", pages.url("google_meet"))
-    await _until(lambda: "awaiting_admission" in bots.path)
+    await eventually(lambda: "awaiting_admission" in bots.path)
 
     bots.commands = (Command(kind=CommandKind.LEAVE),)
 
@@ -309,13 +310,13 @@ async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole
 ) -> None:
     """In the same session, each under the same name; what was missed says why."""
     await bot.start("jitsi", pages.url("jitsi"))
-    await _until(lambda: "awaiting_admission" in bots.path)
+    await eventually(lambda: "awaiting_admission" in bots.path)
     pages.host.admit()
-    await _until(lambda: len(bots.attributions) == 2 and _shortest_ms(pool) >= 1_000)
+    await eventually(lambda: len(bots.attributions) == 2 and _shortest_ms(pool) >= 1_000)
 
     for renderer in bot.browsers("--type=renderer"):
         renderer.kill()
-    await _until(lambda: all(connection.gaps for connection in pool.connections) and _shortest_ms(pool) >= 3_000)
+    await eventually(lambda: all(connection.gaps for connection in pool.connections) and _shortest_ms(pool) >= 3_000)
     pages.host.end()
 
     assert await bot.exit_code() == 0, bot.output
@@ -331,11 +332,11 @@ async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole
 async def test_a_page_that_crashes_in_the_lobby_is_opened_again(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
     """The bot asks once more, and goes on waiting."""
     await bot.start("google_meet", pages.url("google_meet"))
-    await _until(lambda: "awaiting_admission" in bots.path)
+    await eventually(lambda: "awaiting_admission" in bots.path)
 
     for renderer in bot.browsers("--type=renderer"):
         renderer.kill()
-    await _until(lambda: pages.told == ["Vexa", "Vexa"])
+    await eventually(lambda: pages.told == ["Vexa", "Vexa"])
     bots.commands = (Command(kind=CommandKind.LEAVE),)
 
     assert await bot.exit_code() == 0, bot.output
@@ -348,10 +349,10 @@ async def test_a_page_that_crashes_again_ends_the_session(
     """One rejoin, no more; all that was heard is stored."""
     pages.host.admit()
     await bot.start("jitsi", pages.url("jitsi"))
-    await _until(lambda: len(pool.connections) == 2 and _shortest_ms(pool) >= 1_000)
+    await eventually(lambda: len(pool.connections) == 2 and _shortest_ms(pool) >= 1_000)
     for renderer in bot.browsers("--type=renderer"):
         renderer.kill()
-    await _until(lambda: all(connection.gaps for connection in pool.connections))
+    await eventually(lambda: all(connection.gaps for connection in pool.connections))
 
     for renderer in bot.browsers("--type=renderer"):
         renderer.kill()
@@ -368,16 +369,16 @@ async def test_a_page_that_stands_still_is_a_fault_and_not_a_quiet_room(
     """The time without samples becomes a gap that says so, and capture goes on."""
     pages.host.admit()
     await bot.start("teams", pages.url("teams"))
-    await _until(lambda: bool(pool.connections) and _shortest_ms(pool) >= 1_000)
+    await eventually(lambda: bool(pool.connections) and _shortest_ms(pool) >= 1_000)
     renderers = bot.browsers("--type=renderer")
 
     for renderer in renderers:
         renderer.suspend()
-    await _until(lambda: bool(pool.connections[0].gaps))
+    await eventually(lambda: bool(pool.connections[0].gaps))
     for renderer in renderers:
         renderer.resume()
     heard = len(pool.connections[0].samples)
-    await _until(lambda: len(pool.connections[0].samples) >= heard + 2 * 32_000)
+    await eventually(lambda: len(pool.connections[0].samples) >= heard + 2 * 32_000)
     bots.commands = (Command(kind=CommandKind.LEAVE),)
 
     assert await bot.exit_code() == 0, bot.output
@@ -390,7 +391,7 @@ async def test_sound_that_arrives_and_is_not_captured_is_a_fault_and_not_a_quiet
     """The levels of the network side tell the zeros of a deaf capture from silence, in the stream and in the log."""
     pages.host.admit()
     await bot.start("teams", pages.url("teams", "deaf=1"))
-    await _until(lambda: bool(pool.connections and pool.connections[0].gaps))
+    await eventually(lambda: bool(pool.connections and pool.connections[0].gaps))
     bots.commands = (Command(kind=CommandKind.LEAVE),)
 
     assert await bot.exit_code() == 0, bot.output
@@ -399,12 +400,10 @@ async def test_sound_that_arrives_and_is_not_captured_is_a_fault_and_not_a_quiet
     assert "capture is silent while the network is not" in bot.output
 
 
-async def test_a_killed_bot_leaves_no_browser(
-    bot: _Bot, bots: "BotsTwin", pages: _Pages, eventually: "Eventually"
-) -> None:
+async def test_a_killed_bot_leaves_no_browser(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
     """Nor anything else."""
     await bot.start("google_meet", pages.url("google_meet"))
-    await _until(lambda: "awaiting_admission" in bots.path)
+    await eventually(lambda: "awaiting_admission" in bots.path)
     browsers = bot.browsers("")
     assert len(browsers) > 3
 
@@ -417,7 +416,7 @@ async def test_sigterm_leaves_the_meeting_within_seconds(bot: _Bot, bots: "BotsT
     """As a supervisor asks."""
     pages.host.admit()
     await bot.start("google_meet", pages.url("google_meet"))
-    await _until(lambda: "active" in bots.path)
+    await eventually(lambda: "active" in bots.path)
 
     bot.send(signal.SIGTERM)
 
@@ -442,9 +441,3 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-async def _until(condition: Any) -> None:
-    async with asyncio.timeout(ENDS_WITHIN_S):
-        while not condition():
-            await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.waiting import eventually
 
 from vexa_bot.bots_client import BotsClient, SessionRejected
 from vexa_bot.credential import Credential
@@ -25,7 +26,7 @@ from vexa_events.identity import MissingReason, SessionUid, StreamKind, StreamUi
 from vexa_events.stream import server_error, server_wait
 
 if TYPE_CHECKING:
-    from tests.integration.bot.conftest import BotsTwin, Eventually, PoolTwin
+    from tests.integration.bot.conftest import BotsTwin, PoolTwin
 
 UID = "session.1"
 CREDENTIAL = Credential("token")
@@ -94,7 +95,7 @@ async def stream(pool: "PoolTwin", bots: "BotsTwin") -> AsyncIterator[_Stream]:
 
 
 async def test_a_lost_connection_is_followed_by_every_sample_from_two_seconds_before_the_stored_end(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """A new epoch carries on, with the words to align on, and nothing is missing."""
     pool.stores_until_ms = 5_000
@@ -116,9 +117,7 @@ async def test_a_lost_connection_is_followed_by_every_sample_from_two_seconds_be
     assert second.has_ended
 
 
-async def test_losing_the_connection_again_and_again_loses_no_sample(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_losing_the_connection_again_and_again_loses_no_sample(stream: _Stream, pool: "PoolTwin") -> None:
     """Each epoch covers what the one before left open, however short they are."""
     stream.start()
     for second in range(10):
@@ -140,7 +139,7 @@ async def test_losing_the_connection_again_and_again_loses_no_sample(
 
 @pytest.mark.parametrize("answer", [server_wait(UID, 2.0), HTTPStatus.SERVICE_UNAVAILABLE])
 async def test_a_full_pool_is_asked_again_until_it_has_room(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually", answer: str | HTTPStatus
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", answer: str | HTTPStatus
 ) -> None:
     """Whether a worker or the balancer says so; being turned away costs no epoch, at first or in mid-stream."""
     pool.answers.extend([answer] * (SAME_REFUSALS + 2))
@@ -160,7 +159,7 @@ async def test_a_full_pool_is_asked_again_until_it_has_room(
 
 
 async def test_a_pool_that_is_away_is_found_when_it_comes_back(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually", caplog: pytest.LogCaptureFixture
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", caplog: pytest.LogCaptureFixture
 ) -> None:
     """Audio heard meanwhile waits in the buffer, the stream is known, and attempts in vain cost no epochs."""
     await pool.stop()
@@ -186,9 +185,7 @@ async def test_the_same_refusal_again_and_again_is_final(stream: _Stream, pool: 
     assert len(bots.epochs) == SAME_REFUSALS
 
 
-async def test_refusals_with_a_welcome_between_them_are_not_one_row(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_refusals_with_a_welcome_between_them_are_not_one_row(stream: _Stream, pool: "PoolTwin") -> None:
     """A worker that could not serve for a moment does not end the session."""
     almost = [server_error(UID, "model is loading")] * (SAME_REFUSALS - 1)
     pool.answers.extend(almost)
@@ -205,9 +202,7 @@ async def test_refusals_with_a_welcome_between_them_are_not_one_row(
     assert len(pool.connections) == 2
 
 
-async def test_an_error_in_mid_stream_opens_a_new_epoch(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_an_error_in_mid_stream_opens_a_new_epoch(stream: _Stream, pool: "PoolTwin") -> None:
     """A worker that finds itself fenced says so, and what it did not store comes again."""
     pool.stores_until_ms = 2_000
     stream.start()
@@ -222,7 +217,7 @@ async def test_an_error_in_mid_stream_opens_a_new_epoch(
     assert pool.stored_ms[UID] == 10_000
 
 
-async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: "PoolTwin", eventually: "Eventually") -> None:
+async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: "PoolTwin") -> None:
     """Even while the bot is still waiting for it to take a frame."""
     await pool.stop()
     pool.receive_bytes = 4_096
@@ -239,9 +234,7 @@ async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: "PoolTw
     assert pool.connections[1].position_ms == 120_000
 
 
-async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(stream: _Stream, pool: "PoolTwin") -> None:
     """Under load it lags, and leaving would make it begin anew."""
     await pool.stop()
     pool.ping_s, pool.receive_bytes = 0.05, 4_096
@@ -261,9 +254,7 @@ async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(
     assert connection.samples == TWO_MINUTES
 
 
-async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(stream: _Stream, pool: "PoolTwin") -> None:
     """Orders are repeated with every heartbeat."""
     stream.start()
     stream.hear(TEN_SECONDS[: 4_000 * BYTES_PER_MS])
@@ -282,7 +273,7 @@ async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(
 
 
 async def test_a_refused_tuning_gives_way_to_the_last_that_worked(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually", caplog: pytest.LogCaptureFixture
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once, however often the order is repeated, with a warning and without losing a sample."""
     pool.languages = {"en"}
@@ -303,9 +294,7 @@ async def test_a_refused_tuning_gives_way_to_the_last_that_worked(
     assert warning.__dict__["cause"] == "no ear for de"
 
 
-async def test_an_order_that_differs_from_the_refused_one_is_tried(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_an_order_that_differs_from_the_refused_one_is_tried(stream: _Stream, pool: "PoolTwin") -> None:
     """The refused one as well, once another came between."""
     pool.languages = {"en", "fr"}
     stream.start()
@@ -320,7 +309,7 @@ async def test_an_order_that_differs_from_the_refused_one_is_tried(
 
 
 async def test_an_order_that_comes_before_the_refusal_of_the_last_one_is_not_lost_with_it(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
+    stream: _Stream, pool: "PoolTwin"
 ) -> None:
     """What was refused is what the hello asked for, not what is wanted by now."""
     pool.languages = {"en", "fr"}
@@ -336,9 +325,7 @@ async def test_an_order_that_comes_before_the_refusal_of_the_last_one_is_not_los
     assert [connection.hello.language for connection in pool.connections] == ["en", "fr"]
 
 
-async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(
-    stream: _Stream, pool: "PoolTwin", eventually: "Eventually"
-) -> None:
+async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(stream: _Stream, pool: "PoolTwin") -> None:
     """While the model is replaced by a wrong one the audio waits, and the refusal can be told."""
     stream.start()
     stream.hear(TEN_SECONDS[: 1_000 * BYTES_PER_MS])
@@ -358,7 +345,7 @@ async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(
 
 
 async def test_when_the_database_turns_out_to_have_everything_no_worker_is_bothered(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", eventually: "Eventually"
+    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin"
 ) -> None:
     """The acknowledgement was lost with the connection; asking for an epoch tells."""
     pool.stores_until_ms = 0
@@ -375,9 +362,7 @@ async def test_when_the_database_turns_out_to_have_everything_no_worker_is_bothe
     assert (len(bots.epochs), len(pool.connections)) == (2, 1)
 
 
-async def test_a_stream_whose_end_is_stored_before_capture_is_over_ends_without_another_word(
-    stream: _Stream, eventually: "Eventually"
-) -> None:
+async def test_a_stream_whose_end_is_stored_before_capture_is_over_ends_without_another_word(stream: _Stream) -> None:
     """No acknowledgement comes for nothing new."""
     stream.start()
     stream.hear(TEN_SECONDS)

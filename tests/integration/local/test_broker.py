@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.waiting import eventually
 
 from vexa_events.envelope import Event, encode_binary, encode_structured, parse_http
 from vexa_events.errors import Overloaded
@@ -102,12 +103,6 @@ def an_event(id_: str = "1", *, type_: str = "vexa.bot.failed.v1", key: str = "a
 
 async def accept_all(_: Event) -> Response:
     return Response(status_code=204)
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def post(url: str, event: Event) -> httpx.Response:

@@ -1,6 +1,5 @@
 """Real processes under the supervisor: kept alive, stopped, never left behind."""
 
-import asyncio
 import json
 import signal
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.waiting import eventually
 
 from vexa_functions.bots.launchers.process import seconds_after_boot
 from vexa_local.errors import StartFailed
@@ -103,12 +103,6 @@ def a_part(
         ready_within_s=2.0,
         stop_within_s=0.5,
     )
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def pid_of(supervisor: Supervisor) -> int:

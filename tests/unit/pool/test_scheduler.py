@@ -1,10 +1,11 @@
 """Whose window comes next."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
+from tests.waiting import eventually
 
 from vexa_events.errors import Unavailable
 from vexa_events.identity import Task
@@ -86,12 +87,6 @@ async def running(model: Recorder, lanes: Sequence[ALane], patient: Sequence[ALa
     yield
     task.cancel()
     await asyncio.wait([task])
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_the_stalest_stream_comes_first_with_others_of_its_length() -> None:
