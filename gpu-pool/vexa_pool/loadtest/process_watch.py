@@ -2,13 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
 
 from vexa_events.errors import InvalidMessage
 
 LOOK_EVERY_S = 0.5
+LEAST_SLOPE_S = 60.0
+"""Shorter runs say nothing of a slope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +25,8 @@ class Cost:
     other_cores: float
     """Used by everything else on the machine: figures hold only where it is near zero."""
     rss_mb: float | None
+    rss_slope_mb_per_h: float | None
+    """What memory grew by after the first quarter, as a line through all that was seen; None for a short run."""
 
 
 class ProcessWatch:
@@ -29,7 +35,8 @@ class ProcessWatch:
     def __init__(self, pid: int | None) -> None:
         """Raise InvalidMessage where no such process runs."""
         self._server = _process(pid) if pid is not None else None
-        self._rss: list[int] = []
+        self._rss_at: list[tuple[float, int]] = []
+        """Bytes, and when that was."""
 
     async def during(self, stop: asyncio.Event) -> Cost:
         """Watch until `stop` is set."""
@@ -38,7 +45,7 @@ class ProcessWatch:
         began = (time.monotonic(), _cpu_s(server), _cpu_s(own), _busy_s())
         while not stop.is_set():
             if server is not None:
-                self._rss.append(server.memory_info().rss)
+                self._rss_at.append((time.monotonic(), server.memory_info().rss))
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await stop.wait()
@@ -50,8 +57,18 @@ class ProcessWatch:
             server_cores=server_s / passed_s if server is not None else None,
             tester_cores=own_s / passed_s,
             other_cores=max(0.0, busy_s - server_s - own_s) / passed_s,
-            rss_mb=max(self._rss, default=0) / 1e6 if server is not None else None,
+            rss_mb=max((rss for _, rss in self._rss_at), default=0) / 1e6 if server is not None else None,
+            rss_slope_mb_per_h=slope_mb_per_h(self._rss_at),
         )
+
+
+def slope_mb_per_h(rss_at: Sequence[tuple[float, int]]) -> float | None:
+    """Fit a line to bytes over seconds, the first quarter left out: there a server still warms up."""
+    settled = rss_at[len(rss_at) // 4 :]
+    if not settled or settled[-1][0] - settled[0][0] < LEAST_SLOPE_S:
+        return None
+    passed_s, rss = (np.array(values, np.float64) for values in zip(*settled, strict=True))
+    return float(np.polyfit(passed_s - passed_s[0], rss, 1)[0]) * 3_600 / 1e6
 
 
 def _process(pid: int) -> psutil.Process:

@@ -1,13 +1,13 @@
 """Figures as a table for people, JSON for programs, and a drawing of latency against streams."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
+from vexa_events.errors import InvalidMessage
 from vexa_pool.loadtest.figures import Figures
 
 WIDTH, HEIGHT, MARGIN = 720, 380, 56
@@ -28,6 +28,7 @@ COLUMNS = (
     "others",
     "RSS MB",
 )
+_FIGURES = TypeAdapter(list[Figures])
 
 
 def cells(figures: Figures) -> list[str]:
@@ -63,7 +64,7 @@ def table(runs: Sequence[Figures]) -> Table:
 
 def markdown(runs: Sequence[Figures]) -> str:
     """Lay runs out for a README."""
-    rows = [COLUMNS, ["---"] * len(COLUMNS), *(cells(figures) for figures in runs)]
+    rows = [["server", *COLUMNS], ["---"] * (1 + len(COLUMNS)), *([run.server, *cells(run)] for run in runs)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
@@ -74,15 +75,21 @@ def ratios(runs: Sequence[Figures], first: str, second: str) -> list[str]:
     for streams in sorted({figures.streams for figures in runs}):
         one, two = by_key.get((first, streams)), by_key.get((second, streams))
         if one is not None and two is not None:
-            partial = two.partial_p95_s / max(one.partial_p95_s, 1e-3)
-            commit = two.commit_p95_s / max(one.commit_p95_s, 1e-3)
-            lines.append(f"{streams} streams: {second} / {first}: partial p95 x{partial:.2f}, commit p95 x{commit:.2f}")
+            lines.append(f"{streams} streams, {second} / {first}: {', '.join(_ratios(one, two))}")
     return lines
 
 
 def write_json(runs: Sequence[Figures], file: Path) -> None:
     """Write every figure."""
-    file.write_text(json.dumps([asdict(figures) for figures in runs], indent=1) + "\n")
+    file.write_text(_FIGURES.dump_json(list(runs), indent=1).decode() + "\n")
+
+
+def read_json(file: Path) -> list[Figures]:
+    """Read what `write_json` wrote; raise InvalidMessage where it is something else."""
+    try:
+        return _FIGURES.validate_json(file.read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise InvalidMessage(f"{file} holds no figures: {exc}") from exc
 
 
 def write_plot(runs: Sequence[Figures], file: Path) -> None:
@@ -90,17 +97,31 @@ def write_plot(runs: Sequence[Figures], file: Path) -> None:
     most_s = max([1.0, *(max(run.partial_p95_s, run.commit_p95_s) for run in runs)])
     most_streams = max(run.streams for run in runs)
     body = [*_axes(most_streams, most_s)]
-    for colour, server in zip(COLOURS, dict.fromkeys(run.server for run in runs), strict=False):
+    servers = tuple(dict.fromkeys(run.server for run in runs))
+    for at, (colour, server) in enumerate(zip(COLOURS, servers, strict=False)):
         of_server = sorted((run for run in runs if run.server == server), key=lambda run: run.streams)
         partial = [_point(run.streams / most_streams, run.partial_p95_s / most_s) for run in of_server]
         commit = [_point(run.streams / most_streams, run.commit_p95_s / most_s) for run in of_server]
         body += [_line(partial, colour, "none"), _line(commit, colour, "6 4")]
         body += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in partial + commit]
+        body += [_text(WIDTH - MARGIN, 20 + 16 * at, server, "end", fill=colour)]
     body += [_text(MARGIN, 20, "p95 in seconds: partial (solid), commit (dashed); x: streams", "start")]
     view = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
     style = 'font-family="sans-serif" font-size="12"'
     background = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
     file.write_text(f"<svg {view} {style}>{background}\n" + "\n".join(body) + "\n</svg>\n")
+
+
+def _ratios(one: Figures, two: Figures) -> Iterator[str]:
+    pairs = {
+        "partial p95": (one.partial_p95_s, two.partial_p95_s),
+        "commit p95": (one.commit_p95_s, two.commit_p95_s),
+        "cores": (one.cost.server_cores, two.cost.server_cores),
+        "memory": (one.cost.rss_mb, two.cost.rss_mb),
+    }
+    for name, (first, second) in pairs.items():
+        if first and second:
+            yield f"{name} x{second / first:.2f}"
 
 
 def _axes(most_streams: int, most_s: float) -> list[str]:
@@ -122,5 +143,5 @@ def _line(points: Sequence[tuple[float, float]], colour: str, dashes: str) -> st
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>'
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, *, fill: str = "black") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(text)}</text>'

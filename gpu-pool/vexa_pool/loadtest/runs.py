@@ -19,6 +19,8 @@ class Load:
     """What is played, and to whom."""
 
     url: str
+    name: str
+    """What figures call the server."""
     recordings: tuple[Recording, ...]
     seconds: float
     """Length of each stream, to the end of a sentence."""
@@ -45,14 +47,16 @@ async def run_load(load: Load, streams: int) -> Figures:
     scores = await asyncio.to_thread(
         lambda: [score_stream(part.words, player.played) for part, player in zip(parts, players, strict=True)]
     )
-    return summarize(load.url, scores, seconds=sum(part.length_s for part in parts) / streams, cost=cost)
+    return summarize(load.name, scores, seconds=sum(part.length_s for part in parts) / streams, cost=cost)
 
 
-async def find_capacity(run: Callable[[int], Awaitable[Figures]], *, p95_s: float) -> tuple[int, Sequence[Figures]]:
-    """Return the most streams whose partial p95 stays within a bound, found by doubling and halving."""
+async def find_capacity(
+    run: Callable[[int], Awaitable[Figures]], *, p95_s: float, first: int = 1
+) -> tuple[int, Sequence[Figures]]:
+    """Return the most streams whose partial p95 stays within a bound, found by doubling and halving from `first`."""
     seen: list[Figures] = []
     good, bad = 0, MOST_STREAMS + 1
-    streams = 1
+    streams = first
     while good < streams < bad:
         figures = await run(streams)
         seen.append(figures)

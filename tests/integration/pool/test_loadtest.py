@@ -9,7 +9,7 @@ from rich.console import Console
 from vexa_pool.engine.scripted import spell
 from vexa_pool.loadtest.cli import main
 from vexa_pool.loadtest.recordings import KnownWord, Recording
-from vexa_pool.loadtest.reports import markdown, table, write_json, write_plot
+from vexa_pool.loadtest.reports import markdown, read_json, table, write_json, write_plot
 from vexa_pool.loadtest.runs import Load, run_load
 
 from .conftest import WORDS, StartWorker, Worker
@@ -21,7 +21,8 @@ def a_load(port: int, *, pid: int | None = None) -> Load:
         words=tuple(KnownWord(word.text, word.end_s) for word in WORDS),
         line_ends_s=(WORDS[-1].end_s,),
     )
-    return Load(url=f"ws://127.0.0.1:{port}", recordings=(recording,), seconds=3.9, ramp_s=0.1, pid=pid)
+    url = f"ws://127.0.0.1:{port}"
+    return Load(url=url, name="ours", recordings=(recording,), seconds=3.9, ramp_s=0.1, pid=pid)
 
 
 async def test_streams_are_played_in_real_time_and_scored(worker: Worker, tmp_path: Path) -> None:
@@ -38,8 +39,11 @@ async def test_streams_are_played_in_real_time_and_scored(worker: Worker, tmp_pa
     write_json([figures], tmp_path / "figures.json")
     write_plot([figures], tmp_path / "figures.svg")
     assert json.loads((tmp_path / "figures.json").read_text())[0]["streams"] == 3
-    assert "<polyline" in (tmp_path / "figures.svg").read_text()
-    assert markdown([figures]).count("\n") == 3
+    drawn = (tmp_path / "figures.svg").read_text()
+    assert "<polyline" in drawn
+    assert ">ours</text>" in drawn
+    assert read_json(tmp_path / "figures.json") == [figures]
+    assert markdown([figures]).splitlines()[2].startswith("| ours | 3 |")
 
 
 async def test_a_stream_that_is_refused_is_a_fault(start_worker: StartWorker) -> None:

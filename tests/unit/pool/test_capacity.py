@@ -1,12 +1,14 @@
 """The search for the most streams that a server carries."""
 
+from dataclasses import replace
+
 import pytest
 
 from vexa_pool.loadtest.figures import Bounds, Figures
-from vexa_pool.loadtest.process_watch import Cost
+from vexa_pool.loadtest.process_watch import Cost, slope_mb_per_h
 from vexa_pool.loadtest.runs import find_capacity
 
-COST = Cost(server_cores=None, tester_cores=0.0, other_cores=0.0, rss_mb=None)
+COST = Cost(server_cores=None, tester_cores=0.0, other_cores=0.0, rss_mb=None, rss_slope_mb_per_h=None)
 
 
 def figures(streams: int, p95_s: float, *, faults: tuple[str, ...] = ()) -> Figures:
@@ -43,9 +45,41 @@ async def test_the_largest_number_within_the_bound_is_found(most: int, found: in
     assert len(seen) < 15
 
 
+async def test_the_search_begins_where_it_is_told_to() -> None:
+    """What a server is known to carry need not be found again."""
+    asked: list[int] = []
+
+    async def run(streams: int) -> Figures:
+        asked.append(streams)
+        return figures(streams, 1.0 if streams <= 5 else 9.0)
+
+    capacity, _ = await find_capacity(run, p95_s=3.0, first=4)
+
+    assert (capacity, asked[0]) == (5, 4)
+
+
 def test_a_broken_bound_is_named() -> None:
     """With its figure and its limit; a stream that failed breaks every bound."""
     broken = Bounds(partial_p95_s=2.0).broken_by(figures(8, 2.5, faults=("closed",)))
 
     assert len(broken) == 2
     assert "2.500, over 2, at 8 streams" in broken[0]
+
+
+@pytest.mark.parametrize(("slope", "is_broken"), [(12.0, False), (31.0, True), (None, True)])
+def test_memory_that_grows_too_fast_breaks_its_bound(slope: float | None, is_broken: bool) -> None:
+    """So does a run too short to tell."""
+    run = replace(figures(8, 1.0), cost=replace(COST, rss_slope_mb_per_h=slope))
+
+    assert bool(Bounds(rss_slope_mb_per_h=30.0).broken_by(run)) is is_broken
+
+
+def test_the_slope_of_memory_leaves_out_the_warming_up() -> None:
+    """A server that loads, and then takes a megabyte a minute, grows by sixty an hour."""
+    loading = [(float(second), second * 5_000_000) for second in range(60)]
+    growing = [(60.0 + second, 300_000_000 + round(second * 1e6 / 60)) for second in range(240)]
+
+    slope = slope_mb_per_h([*loading, *growing])
+
+    assert slope == pytest.approx(60.0, abs=1.0)
+    assert slope_mb_per_h(growing[:30]) is None
