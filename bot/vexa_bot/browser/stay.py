@@ -48,6 +48,8 @@ class Stay:
         """When the bot began to be where it is: joining, waiting or alone."""
         self._admitted_s: float | None = None
         self._had_company = False
+        self._is_away = False
+        """From the loss of a page in the meeting until the next one is in it: nobody is seen or heard meanwhile."""
         self._outside_verdict: Verdict | None = None
         self._last: Verdict | None = None
         self._same = 0
@@ -63,6 +65,7 @@ class Stay:
         if verdict.state in TERMINAL:
             return self._terminal(verdict)
         if self._admitted_s is not None:
+            self._is_away = self._is_away and verdict.state is not MeetingState.ADMITTED
             return self._inside(others=others, is_loud=is_loud, now_s=now_s)
         if verdict.state is MeetingState.ADMITTED:
             self._admitted_s = self._since_s = now_s
@@ -73,6 +76,7 @@ class Stay:
         """Note that another page takes over; nothing seen before counts any more."""
         self._last = None
         self._same = 0
+        self._is_away = self.is_admitted
 
     def _terminal(self, verdict: Verdict) -> Ending | None:
         if self._same < DEBOUNCE:
@@ -94,7 +98,7 @@ class Stay:
         return _given_up(self._outside_verdict or verdict, now_s - self._since_s)
 
     def _inside(self, *, others: int, is_loud: bool, now_s: float) -> Ending | None:
-        if others or is_loud:
+        if others or is_loud or self._is_away:
             self._since_s = now_s
             self._had_company = self._had_company or others > 0
         if now_s - (self._admitted_s or 0.0) >= self._limits.max_age_s:

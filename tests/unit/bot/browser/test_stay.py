@@ -140,6 +140,21 @@ def test_a_bot_that_is_left_alone_leaves_sooner() -> None:
     assert ending.reason == "left_alone"
 
 
+def test_nobody_is_missed_while_the_bot_itself_is_away() -> None:
+    """A page that replaces a lost one shows nobody until it is in the meeting, and is alone only from then on."""
+    seen = _Seen().admitted()
+    seen.at(2.0, MeetingState.ADMITTED, others=1)
+    seen.stay.begin_again()
+
+    away = [seen.at(now_s, MeetingState.PREJOIN) for now_s in (10.0, 33.0, 60.0)]
+    back = [seen.at(now_s, MeetingState.ADMITTED) for now_s in (61.0, 89.0)]
+    ending = seen.at(90.0, MeetingState.ADMITTED)
+
+    assert [*away, *back] == [None] * 5
+    assert isinstance(ending, Ending)
+    assert ending.reason == "left_alone"
+
+
 def test_sound_without_anybody_to_see_keeps_the_bot_there() -> None:
     """A roster that is not read right must not cost words."""
     seen = _Seen().admitted()
