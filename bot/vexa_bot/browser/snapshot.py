@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vexa_bot.browser.addresses import without_secrets
 from vexa_bot.browser.page_messages import PageFacts, Person
 
 FAILED_CONNECTIONS = frozenset({"failed", "disconnected"})
@@ -72,7 +73,9 @@ def seen(snapshot: Snapshot, states: Sequence[tuple[str, MeetingState]]) -> Verd
 
 def nothing_known(snapshot: Snapshot) -> Verdict:
     """Judge a snapshot that shows nothing known."""
-    return Verdict(state=MeetingState.UNKNOWN, evidence=f"nothing known is visible at {snapshot.url[:200]!r}")
+    return Verdict(
+        state=MeetingState.UNKNOWN, evidence=f"nothing known is visible at {without_secrets(snapshot.url)[:200]!r}"
+    )
 
 
 def merge(facts: Sequence[PageFacts]) -> tuple[dict[str, str], tuple[Person, ...], tuple[str, ...]]:

@@ -7,6 +7,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from vexa_bot.browser.addresses import without_secrets
 from vexa_events.errors import Unavailable
 
 OPEN_LIMIT_S = 20.0
@@ -18,12 +19,12 @@ _Step = Callable[[], Awaitable[None]]
 
 
 class StepFailed(Unavailable):
-    """A step could not be done; loading the page again may help."""
+    """A step could not be done; loading the page again may help. Addresses are told without their secrets."""
 
     def __init__(self, reason: str, evidence: str) -> None:
-        super().__init__(f"{reason}: {evidence}")
         self.reason = reason
-        self.evidence = evidence
+        self.evidence = without_secrets(evidence)
+        super().__init__(f"{reason}: {self.evidence}")
 
 
 class Steps:
