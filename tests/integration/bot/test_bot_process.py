@@ -1,70 +1,27 @@
 """The whole bot as a process: `python -m vexa_bot` between a pool and a bots function."""
 
-import asyncio
 import json
 import math
 import re
 import signal
 import struct
-import sys
 import time
 import wave
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.bot.bot_process import BotProcess
+from tests.integration.bot.conftest import BotsTwin, PoolTwin
 from tests.waiting import eventually
 
 from vexa_events.callbacks import Command, CommandKind
 from vexa_events.identity import StreamKind, Task
-from vexa_events.launch import TOKEN_VARIABLE, BotOrder
+from vexa_events.launch import TOKEN_VARIABLE
 from vexa_events.stream import server_error
-
-if TYPE_CHECKING:
-    from tests.integration.bot.conftest import BotsTwin, PoolTwin
 
 TOKEN = "header.payload.signature"
 BYTES_PER_MS = 32
-
-
-class _Bot:
-    """A running bot and what it printed."""
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
-        self.output = ""
-        self.process: Process | None = None
-
-    async def start(self, native_meeting_id: str, *, platform: str = "replay", language: str | None = None) -> None:
-        order = BotOrder(
-            session_uid="session",
-            meeting_id=7,
-            platform=platform,
-            native_meeting_id=native_meeting_id,
-            language=language,
-        )
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vexa_bot", env={**order.to_env(), **self.env}, stdout=PIPE, stderr=STDOUT
-        )
-
-    def send(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def exit_code(self) -> int:
-        assert self.process is not None
-        async with asyncio.timeout(20):
-            output, _ = await self.process.communicate()
-        self.output = output.decode()
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-    async def aclose(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.kill()
-            await self.process.communicate()
 
 
 def write_track(path: Path, *, seconds: float, tone_hz: int) -> bytes:
@@ -92,9 +49,9 @@ def recordings(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def bot(pool: "PoolTwin", bots: "BotsTwin", recordings: Path) -> AsyncIterator[_Bot]:
+async def bot(pool: PoolTwin, bots: BotsTwin, recordings: Path) -> AsyncIterator[BotProcess]:
     """A bot with quick heartbeats, not yet started."""
-    bot = _Bot(
+    bot = BotProcess(
         {
             TOKEN_VARIABLE: TOKEN,
             "BOT_MANAGER_URL": bots.url,
@@ -111,7 +68,7 @@ async def bot(pool: "PoolTwin", bots: "BotsTwin", recordings: Path) -> AsyncIter
 
 
 async def test_a_recording_is_attended_to_its_end_and_every_sample_is_stored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", recordings: Path
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin, recordings: Path
 ) -> None:
     """States, speakers, final figures and samples are what they should be."""
     began_s = time.monotonic()
@@ -140,7 +97,7 @@ async def test_a_recording_is_attended_to_its_end_and_every_sample_is_stored(
 
 
 async def test_who_was_shown_in_a_mixed_recording_is_told_before_the_end_whatever_the_bots_function_does(
-    bot: _Bot, bots: "BotsTwin", recordings: Path
+    bot: BotProcess, bots: BotsTwin, recordings: Path
 ) -> None:
     """Hints that it did not take are told again, in their order, and the last status comes behind them."""
     (recordings / "mix").mkdir()
@@ -159,7 +116,7 @@ async def test_who_was_shown_in_a_mixed_recording_is_told_before_the_end_whateve
     assert (bots.path[-1], bots.last) == ("completed", "statuses")
 
 
-async def test_heartbeats_tell_how_far_capture_is(bot: _Bot, bots: "BotsTwin") -> None:
+async def test_heartbeats_tell_how_far_capture_is(bot: BotProcess, bots: BotsTwin) -> None:
     """They begin before there is a stream and rise with the meeting, whose last status tells the end."""
     await bot.start("short")
     await bot.exit_code()
@@ -171,7 +128,7 @@ async def test_heartbeats_tell_how_far_capture_is(bot: _Bot, bots: "BotsTwin") -
 
 
 async def test_told_to_leave_the_bot_stops_capturing_and_stays_until_all_is_stored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """What was heard up to the order is not given up for it."""
     pool.stores_until_ms = 0
@@ -190,7 +147,7 @@ async def test_told_to_leave_the_bot_stops_capturing_and_stays_until_all_is_stor
 
 
 async def test_a_connection_lost_while_waiting_for_storage_is_taken_up_again(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """Leaving early because of a restarting worker would lose the end of the meeting."""
     pool.stores_until_ms = 0
@@ -207,7 +164,7 @@ async def test_a_connection_lost_while_waiting_for_storage_is_taken_up_again(
 
 
 async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """A supervisor's stop must not hang on a database that is away."""
     pool.stores_until_ms = 0
@@ -222,7 +179,7 @@ async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stor
     assert re.fullmatch(r"terminated; \d+\.\d{3} s of audio were not stored", bots.statuses[-1].evidence or "")
 
 
-async def test_sigterm_ends_a_bot_whose_bots_function_is_away(bot: _Bot, bots: "BotsTwin", pool: "PoolTwin") -> None:
+async def test_sigterm_ends_a_bot_whose_bots_function_is_away(bot: BotProcess, bots: BotsTwin, pool: PoolTwin) -> None:
     """Reports that nobody takes do not hold it up either."""
     await bot.start("long")
     await eventually(lambda: pool.connections)
@@ -234,7 +191,7 @@ async def test_sigterm_ends_a_bot_whose_bots_function_is_away(bot: _Bot, bots: "
     assert "could not be reported" in bot.output
 
 
-async def test_a_second_stop_cuts_the_wait_for_storage_short(bot: _Bot, bots: "BotsTwin", pool: "PoolTwin") -> None:
+async def test_a_second_stop_cuts_the_wait_for_storage_short(bot: BotProcess, bots: BotsTwin, pool: PoolTwin) -> None:
     """The first reason is the one that is reported beside the loss."""
     pool.stores_until_ms = 0
     await bot.start("long")
@@ -260,7 +217,7 @@ async def test_a_second_stop_cuts_the_wait_for_storage_short(bot: _Bot, bots: "B
     ],
 )
 async def test_what_cannot_be_attended_fails_with_its_reason(
-    bot: _Bot, bots: "BotsTwin", recordings: Path, platform: str, meeting: str, reason: str
+    bot: BotProcess, bots: BotsTwin, recordings: Path, platform: str, meeting: str, reason: str
 ) -> None:
     """It never was active, and the evidence can be shown."""
     (recordings / "empty").mkdir()
@@ -276,7 +233,7 @@ async def test_what_cannot_be_attended_fails_with_its_reason(
 
 
 async def test_a_language_that_no_worker_speaks_fails_the_session_with_the_workers_words(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """Instead of asking for ever."""
     pool.answers.extend([server_error("session.1", "this model knows English only")] * 50)
@@ -288,7 +245,7 @@ async def test_a_language_that_no_worker_speaks_fails_the_session_with_the_worke
     assert "English only" in (bots.statuses[-1].evidence or "")
 
 
-async def test_a_new_language_takes_effect_in_mid_meeting(bot: _Bot, pool: "PoolTwin", bots: "BotsTwin") -> None:
+async def test_a_new_language_takes_effect_in_mid_meeting(bot: BotProcess, pool: PoolTwin, bots: BotsTwin) -> None:
     """Once, however often the order is repeated, and no sample is lost over it."""
     await bot.start("short", language="en")
     await eventually(lambda: len(pool.connections) == 2)
@@ -304,7 +261,7 @@ async def test_a_new_language_takes_effect_in_mid_meeting(bot: _Bot, pool: "Pool
 
 
 async def test_an_order_without_a_language_goes_back_to_detecting_it(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """The order tells all that is in force from then on."""
     await bot.start("short", language="en")
@@ -318,7 +275,7 @@ async def test_an_order_without_a_language_goes_back_to_detecting_it(
 
 
 async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """To the bots function and to the worker of the next epoch; the first one may have expired by then."""
     await bot.start("short")
@@ -335,7 +292,7 @@ async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
     assert bots.token not in bot.output
 
 
-async def test_a_refused_language_costs_nothing_in_any_stream(bot: _Bot, pool: "PoolTwin", bots: "BotsTwin") -> None:
+async def test_a_refused_language_costs_nothing_in_any_stream(bot: BotProcess, pool: PoolTwin, bots: BotsTwin) -> None:
     """The meeting is transcribed to its end as it was before the order."""
     pool.languages = {"en"}
     await bot.start("short", language="en")
@@ -352,7 +309,7 @@ async def test_a_refused_language_costs_nothing_in_any_stream(bot: _Bot, pool: "
 
 
 async def test_the_last_status_tells_a_refusal_that_left_audio_unstored(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin"
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """Whoever reads the ledger finds the worker's own words."""
     pool.stores_until_ms = 0
@@ -372,7 +329,7 @@ async def test_the_last_status_tells_a_refusal_that_left_audio_unstored(
 
 
 @pytest.mark.parametrize("status", [401, 410])
-async def test_a_rejected_session_ends_the_process(bot: _Bot, bots: "BotsTwin", status: int) -> None:
+async def test_a_rejected_session_ends_the_process(bot: BotProcess, bots: BotsTwin, status: int) -> None:
     """There is nobody left to work for."""
     bots.answers.extend([status] * 10)
     await bot.start("long")
@@ -381,7 +338,7 @@ async def test_a_rejected_session_ends_the_process(bot: _Bot, bots: "BotsTwin", 
     assert "session given up" in bot.output
 
 
-async def test_every_line_of_output_is_json_that_names_the_session_and_never_the_token(bot: _Bot) -> None:
+async def test_every_line_of_output_is_json_that_names_the_session_and_never_the_token(bot: BotProcess) -> None:
     """Logs of many bots are read together, by many eyes."""
     await bot.start("short")
     await bot.exit_code()
@@ -392,7 +349,7 @@ async def test_every_line_of_output_is_json_that_names_the_session_and_never_the
     assert TOKEN not in bot.output
 
 
-async def test_wrong_settings_stop_the_process_naming_all_of_them(bot: _Bot) -> None:
+async def test_wrong_settings_stop_the_process_naming_all_of_them(bot: BotProcess) -> None:
     """The launcher's operator sees them at once."""
     del bot.env["BOT_MANAGER_URL"]
     bot.env["STREAM_URL"] = "nonsense"

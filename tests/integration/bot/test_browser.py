@@ -1,156 +1,35 @@
 """The whole bot as a process in a real Chromium, on hand-made pages that stand in for the platforms' own."""
 
-import asyncio
-import contextlib
-import http.server
 import os
 import shutil
 import signal
-import sys
-import threading
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from tests.integration.bot.bot_process import BotProcess
+from tests.integration.bot.conftest import BotsTwin, PoolTwin
+from tests.integration.bot.stand_ins import Pages, served
 from tests.waiting import eventually
 
 from vexa_events.callbacks import Command, CommandKind
 from vexa_events.identity import MissingReason, StreamKind
-from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave, BotOrder
-
-if TYPE_CHECKING:
-    from tests.integration.bot.conftest import BotsTwin, PoolTwin
+from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave
 
 CHROMIUM = Path("/usr/bin/chromium")
-PAGES = Path(__file__).with_name("pages")
 IDS = {"google_meet": "abc-defg-hij", "teams": "1234567890", "zoom": "123456789", "jitsi": "standup"}
-ENDS_WITHIN_S = 60.0
 
 pytestmark = pytest.mark.slow
 
 
-class _Host:
-    """Whoever lets people in and ends the meeting; each waits until the test says so."""
-
-    def __init__(self) -> None:
-        self._done = {"admit": threading.Event(), "end": threading.Event()}
-
-    def admit(self) -> None:
-        self._done["admit"].set()
-
-    def end(self) -> None:
-        self._done["end"].set()
-
-    def wait_for(self, what: str) -> None:
-        self._done[what].wait(ENDS_WITHIN_S)
-
-
-@dataclass
-class _Pages:
-    """The stand-ins on a port of their own, their host, and what they told their server."""
-
-    port: int
-    told: list[str]
-    host: _Host
-
-    def url(self, name: str, query: str = "") -> str:
-        path = "wc/123456789/zoom.html" if name == "zoom" else f"{name}.html"
-        return f"http://127.0.0.1:{self.port}/{path}?{query}"
-
-
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, *args: Any, told: list[str], host: _Host, **more: Any) -> None:
-        self._told = told
-        self._host = host
-        super().__init__(*args, directory=str(PAGES), **more)
-
-    def do_GET(self) -> None:
-        if not self.path.startswith("/host/"):
-            super().do_GET()
-            return
-        self._host.wait_for(self.path.removeprefix("/host/"))
-        with contextlib.suppress(ConnectionError):  # of a page that is gone
-            self._say_nothing()
-
-    def do_POST(self) -> None:
-        self._told.append(self.path.removeprefix("/told/"))
-        self._say_nothing()
-
-    def _say_nothing(self) -> None:
-        self.send_response(204)
-        self.end_headers()
-
-    def translate_path(self, path: str) -> str:
-        return super().translate_path(f"/{path.partition('?')[0].rpartition('/')[2]}")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing of every request."""
-
-
 @pytest.fixture
-def pages() -> Iterator[_Pages]:
+def pages() -> Iterator[Pages]:
     """Every stand-in."""
-    told: list[str] = []
-    host = _Host()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, told=told, host=host))
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    yield _Pages(server.server_address[1], told, host)
-    host.admit()
-    host.end()
-    server.shutdown()
-    server.server_close()
-    serving.join()
-
-
-class _Bot:
-    """A bot process and its browser."""
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
-        self.output = ""
-        self._process: Process | None = None
-
-    async def start(self, platform: str, url: str, **fields: Any) -> None:
-        order = BotOrder(
-            session_uid="session",
-            meeting_id=7,
-            platform=platform,
-            native_meeting_id=IDS[platform],
-            meeting_url=url,
-            **fields,
-        )
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "vexa_bot", env={**order.to_env(), **self.env}, stdout=PIPE, stderr=STDOUT
-        )
-
-    def browsers(self, word: str = "chromium") -> list[psutil.Process]:
-        assert self._process is not None
-        children = psutil.Process(self._process.pid).children(recursive=True)
-        return [child for child in children if word in _command(child)]
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    async def exit_code(self) -> int:
-        assert self._process is not None
-        async with asyncio.timeout(ENDS_WITHIN_S):
-            output, _ = await self._process.communicate()
-        self.output = output.decode()
-        assert self._process.returncode is not None
-        return self._process.returncode
-
-    async def aclose(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.communicate()
+    with served() as pages:
+        yield pages
 
 
 @pytest.fixture(autouse=True)
@@ -162,9 +41,9 @@ def chromium() -> None:
 
 
 @pytest.fixture
-async def bot(pool: "PoolTwin", bots: "BotsTwin", tmp_path: Path) -> AsyncIterator[_Bot]:
+async def bot(pool: PoolTwin, bots: BotsTwin, tmp_path: Path) -> AsyncIterator[BotProcess]:
     """A bot that has not been started; it may use the loopback for media."""
-    bot = _Bot(
+    bot = BotProcess(
         {
             TOKEN_VARIABLE: "header.payload.signature",
             "PATH": os.environ["PATH"],
@@ -178,6 +57,10 @@ async def bot(pool: "PoolTwin", bots: "BotsTwin", tmp_path: Path) -> AsyncIterat
     )
     yield bot
     await bot.aclose()
+
+
+async def attend(bot: BotProcess, platform: str, url: str, **order: Any) -> None:
+    await bot.start(IDS[platform], platform=platform, meeting_url=url, **order)
 
 
 def _pitch_hz(samples: bytes) -> float:
@@ -201,13 +84,13 @@ async def test_a_stand_in_is_joined_heard_and_left_when_it_ends(
     platform: str,
     kind: StreamKind,
     expected: dict[str, int],
-    bot: _Bot,
-    pool: "PoolTwin",
-    bots: "BotsTwin",
-    pages: _Pages,
+    bot: BotProcess,
+    pool: PoolTwin,
+    bots: BotsTwin,
+    pages: Pages,
 ) -> None:
     """Through lobby and admission; each tone arrives under the name that is known for it."""
-    await bot.start(platform, pages.url(platform), bot_name="Ann", passcode="right")
+    await attend(bot, platform, pages.url(platform), bot_name="Ann", passcode="right")
     await eventually(lambda: "awaiting_admission" in bots.path)
     pages.host.admit()
     await eventually(lambda: len(pool.connections) == len(expected) and _shortest_ms(pool) >= 3_000)
@@ -227,11 +110,11 @@ async def test_a_stand_in_is_joined_heard_and_left_when_it_ends(
 
 
 async def test_who_is_shown_as_speaking_on_a_page_with_mixed_sound_is_told(
-    bot: _Bot, bots: "BotsTwin", pages: _Pages
+    bot: BotProcess, bots: BotsTwin, pages: Pages
 ) -> None:
     """When it began and when it ended on the session's clock, with what a page is late by; the rest is nobody's."""
     pages.host.admit()
-    await bot.start("zoom", pages.url("zoom"), passcode="right")
+    await attend(bot, "zoom", pages.url("zoom"), passcode="right")
     await eventually(lambda: bool(bots.shown))
     pages.host.end()
 
@@ -243,9 +126,9 @@ async def test_who_is_shown_as_speaking_on_a_page_with_mixed_sound_is_told(
     assert until_s - from_s == pytest.approx(shone_s, abs=1.0)
 
 
-async def test_a_stop_in_the_lobby_withdraws(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_stop_in_the_lobby_withdraws(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """By the page's own button, so that nobody lets in who is gone."""
-    await bot.start("google_meet", pages.url("google_meet"))
+    await attend(bot, "google_meet", pages.url("google_meet"))
     await eventually(lambda: "awaiting_admission" in bots.path)
 
     bots.commands = (Command(kind=CommandKind.LEAVE),)
@@ -255,37 +138,37 @@ async def test_a_stop_in_the_lobby_withdraws(bot: _Bot, bots: "BotsTwin", pages:
     assert pages.told[-1] == "left"
 
 
-async def test_a_lobby_where_nobody_comes_is_left_in_time(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_lobby_where_nobody_comes_is_left_in_time(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """After the order's limit."""
     limits = AutomaticLeave(waiting_room_s=10.0)
-    await bot.start("google_meet", pages.url("google_meet"), automatic_leave=limits)
+    await attend(bot, "google_meet", pages.url("google_meet"), automatic_leave=limits)
 
     assert await bot.exit_code() == 1
     assert bots.path == ["joining", "awaiting_admission", "failed"]
     assert bots.statuses[-1].reason == "not_admitted_in_time"
 
 
-async def test_a_bot_wall_is_told_and_not_climbed(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_bot_wall_is_told_and_not_climbed(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """The user learns what stands in the way."""
-    await bot.start("google_meet", pages.url("google_meet", "wall=1"))
+    await attend(bot, "google_meet", pages.url("google_meet", "wall=1"))
 
     assert await bot.exit_code() == 1
     assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], "blocked")
     assert "captcha" in (bots.statuses[-1].evidence or "")
 
 
-async def test_a_wrong_passcode_is_told(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_wrong_passcode_is_told(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """As what it is, since the user can mend it."""
-    await bot.start("zoom", pages.url("zoom"), passcode="wrong")
+    await attend(bot, "zoom", pages.url("zoom"), passcode="wrong")
 
     assert await bot.exit_code() == 1
     assert bots.statuses[-1].reason == "wrong_passcode"
 
 
-async def test_a_page_that_never_loads_is_tried_until_the_limit(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_page_that_never_loads_is_tried_until_the_limit(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """Then the user reads which page, and what became of it."""
     bot.env["BOT_JOIN_LIMIT_S"] = "5"
-    await bot.start("google_meet", "http://127.0.0.1:9/")
+    await attend(bot, "google_meet", "http://127.0.0.1:9/")
 
     assert await bot.exit_code() == 1
     assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], "page_unreachable")
@@ -294,27 +177,27 @@ async def test_a_page_that_never_loads_is_tried_until_the_limit(bot: _Bot, bots:
 
 @pytest.mark.parametrize(("program", "reason"), [("nowhere", "browser_missing"), ("broken", "browser_failed")])
 async def test_a_browser_that_does_not_start_is_told(
-    program: str, reason: str, bot: _Bot, bots: "BotsTwin", pages: _Pages, tmp_path: Path
+    program: str, reason: str, bot: BotProcess, bots: BotsTwin, pages: Pages, tmp_path: Path
 ) -> None:
     """And no process is left behind."""
     shutil.copy("/usr/bin/false", tmp_path / "broken")
     bot.env["CHROMIUM_PATH"] = str(tmp_path / program)
-    await bot.start("google_meet", pages.url("google_meet"))
+    await attend(bot, "google_meet", pages.url("google_meet"))
 
     assert await bot.exit_code() == 1
     assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], reason)
 
 
 async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin, pages: Pages
 ) -> None:
     """In the same session, each under the same name; what was missed says why."""
-    await bot.start("jitsi", pages.url("jitsi"))
+    await attend(bot, "jitsi", pages.url("jitsi"))
     await eventually(lambda: "awaiting_admission" in bots.path)
     pages.host.admit()
     await eventually(lambda: len(bots.attributions) == 2 and _shortest_ms(pool) >= 1_000)
 
-    for renderer in bot.browsers("--type=renderer"):
+    for renderer in bot.children("--type=renderer"):
         renderer.kill()
     await eventually(lambda: all(connection.gaps for connection in pool.connections) and _shortest_ms(pool) >= 3_000)
     pages.host.end()
@@ -329,12 +212,12 @@ async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole
         assert 1.0 < gap.until_s - gap.from_s < 30.0
 
 
-async def test_a_page_that_crashes_in_the_lobby_is_opened_again(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_page_that_crashes_in_the_lobby_is_opened_again(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """The bot asks once more, and goes on waiting."""
-    await bot.start("google_meet", pages.url("google_meet"))
+    await attend(bot, "google_meet", pages.url("google_meet"))
     await eventually(lambda: "awaiting_admission" in bots.path)
 
-    for renderer in bot.browsers("--type=renderer"):
+    for renderer in bot.children("--type=renderer"):
         renderer.kill()
     await eventually(lambda: pages.told == ["Vexa", "Vexa"])
     bots.commands = (Command(kind=CommandKind.LEAVE),)
@@ -344,17 +227,17 @@ async def test_a_page_that_crashes_in_the_lobby_is_opened_again(bot: _Bot, bots:
 
 
 async def test_a_page_that_crashes_again_ends_the_session(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin, pages: Pages
 ) -> None:
     """One rejoin, no more; all that was heard is stored."""
     pages.host.admit()
-    await bot.start("jitsi", pages.url("jitsi"))
+    await attend(bot, "jitsi", pages.url("jitsi"))
     await eventually(lambda: len(pool.connections) == 2 and _shortest_ms(pool) >= 1_000)
-    for renderer in bot.browsers("--type=renderer"):
+    for renderer in bot.children("--type=renderer"):
         renderer.kill()
     await eventually(lambda: all(connection.gaps for connection in pool.connections))
 
-    for renderer in bot.browsers("--type=renderer"):
+    for renderer in bot.children("--type=renderer"):
         renderer.kill()
 
     assert await bot.exit_code() == 1
@@ -364,13 +247,13 @@ async def test_a_page_that_crashes_again_ends_the_session(
 
 
 async def test_a_page_that_stands_still_is_a_fault_and_not_a_quiet_room(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin, pages: Pages
 ) -> None:
     """The time without samples becomes a gap that says so, and capture goes on."""
     pages.host.admit()
-    await bot.start("teams", pages.url("teams"))
+    await attend(bot, "teams", pages.url("teams"))
     await eventually(lambda: bool(pool.connections) and _shortest_ms(pool) >= 1_000)
-    renderers = bot.browsers("--type=renderer")
+    renderers = bot.children("--type=renderer")
 
     for renderer in renderers:
         renderer.suspend()
@@ -386,11 +269,11 @@ async def test_a_page_that_stands_still_is_a_fault_and_not_a_quiet_room(
 
 
 async def test_sound_that_arrives_and_is_not_captured_is_a_fault_and_not_a_quiet_room(
-    bot: _Bot, pool: "PoolTwin", bots: "BotsTwin", pages: _Pages
+    bot: BotProcess, pool: PoolTwin, bots: BotsTwin, pages: Pages
 ) -> None:
     """The levels of the network side tell the zeros of a deaf capture from silence, in the stream and in the log."""
     pages.host.admit()
-    await bot.start("teams", pages.url("teams", "deaf=1"))
+    await attend(bot, "teams", pages.url("teams", "deaf=1"))
     await eventually(lambda: bool(pool.connections and pool.connections[0].gaps))
     bots.commands = (Command(kind=CommandKind.LEAVE),)
 
@@ -400,11 +283,11 @@ async def test_sound_that_arrives_and_is_not_captured_is_a_fault_and_not_a_quiet
     assert "capture is silent while the network is not" in bot.output
 
 
-async def test_a_killed_bot_leaves_no_browser(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_a_killed_bot_leaves_no_browser(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """Nor anything else."""
-    await bot.start("google_meet", pages.url("google_meet"))
+    await attend(bot, "google_meet", pages.url("google_meet"))
     await eventually(lambda: "awaiting_admission" in bots.path)
-    browsers = bot.browsers("")
+    browsers = bot.children()
     assert len(browsers) > 3
 
     bot.send(signal.SIGKILL)
@@ -412,10 +295,10 @@ async def test_a_killed_bot_leaves_no_browser(bot: _Bot, bots: "BotsTwin", pages
     await eventually(lambda: not [each for each in browsers if _is_alive(each)])
 
 
-async def test_sigterm_leaves_the_meeting_within_seconds(bot: _Bot, bots: "BotsTwin", pages: _Pages) -> None:
+async def test_sigterm_leaves_the_meeting_within_seconds(bot: BotProcess, bots: BotsTwin, pages: Pages) -> None:
     """As a supervisor asks."""
     pages.host.admit()
-    await bot.start("google_meet", pages.url("google_meet"))
+    await attend(bot, "google_meet", pages.url("google_meet"))
     await eventually(lambda: "active" in bots.path)
 
     bot.send(signal.SIGTERM)
@@ -425,15 +308,8 @@ async def test_sigterm_leaves_the_meeting_within_seconds(bot: _Bot, bots: "BotsT
     assert bots.statuses[-1].status.is_terminal
 
 
-def _shortest_ms(pool: "PoolTwin") -> int:
+def _shortest_ms(pool: PoolTwin) -> int:
     return min((len(connection.samples) // 32 for connection in pool.connections), default=0)
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def _is_alive(process: psutil.Process) -> bool:

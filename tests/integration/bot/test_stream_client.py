@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.integration.bot.conftest import BotsTwin, PoolTwin
 from tests.waiting import eventually
 
 from vexa_bot.bots_client import BotsClient, SessionRejected
@@ -24,9 +24,6 @@ from vexa_bot.worker_link import open_link
 from vexa_events.callbacks import Gap
 from vexa_events.identity import MissingReason, SessionUid, StreamKind, StreamUid, Task
 from vexa_events.stream import server_error, server_wait
-
-if TYPE_CHECKING:
-    from tests.integration.bot.conftest import BotsTwin, PoolTwin
 
 UID = "session.1"
 CREDENTIAL = Credential("token")
@@ -71,7 +68,7 @@ def _backoff() -> Backoff:
 
 
 @pytest.fixture
-async def stream(pool: "PoolTwin", bots: "BotsTwin") -> AsyncIterator[_Stream]:
+async def stream(pool: PoolTwin, bots: BotsTwin) -> AsyncIterator[_Stream]:
     """A stream with room for 150 seconds, not yet started."""
     buffer = ReplayBuffer(bytes_per_stream=150_000 * BYTES_PER_MS, max_bytes=150_000 * BYTES_PER_MS)
     async with httpx.AsyncClient(base_url=bots.url, trust_env=False) as http:
@@ -95,7 +92,7 @@ async def stream(pool: "PoolTwin", bots: "BotsTwin") -> AsyncIterator[_Stream]:
 
 
 async def test_a_lost_connection_is_followed_by_every_sample_from_two_seconds_before_the_stored_end(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin"
+    stream: _Stream, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """A new epoch carries on, with the words to align on, and nothing is missing."""
     pool.stores_until_ms = 5_000
@@ -117,7 +114,7 @@ async def test_a_lost_connection_is_followed_by_every_sample_from_two_seconds_be
     assert second.has_ended
 
 
-async def test_losing_the_connection_again_and_again_loses_no_sample(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_losing_the_connection_again_and_again_loses_no_sample(stream: _Stream, pool: PoolTwin) -> None:
     """Each epoch covers what the one before left open, however short they are."""
     stream.start()
     for second in range(10):
@@ -139,7 +136,7 @@ async def test_losing_the_connection_again_and_again_loses_no_sample(stream: _St
 
 @pytest.mark.parametrize("answer", [server_wait(UID, 2.0), HTTPStatus.SERVICE_UNAVAILABLE])
 async def test_a_full_pool_is_asked_again_until_it_has_room(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", answer: str | HTTPStatus
+    stream: _Stream, pool: PoolTwin, bots: BotsTwin, answer: str | HTTPStatus
 ) -> None:
     """Whether a worker or the balancer says so; being turned away costs no epoch, at first or in mid-stream."""
     pool.answers.extend([answer] * (SAME_REFUSALS + 2))
@@ -159,7 +156,7 @@ async def test_a_full_pool_is_asked_again_until_it_has_room(
 
 
 async def test_a_pool_that_is_away_is_found_when_it_comes_back(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", caplog: pytest.LogCaptureFixture
+    stream: _Stream, pool: PoolTwin, bots: BotsTwin, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Audio heard meanwhile waits in the buffer, the stream is known, and attempts in vain cost no epochs."""
     await pool.stop()
@@ -175,7 +172,7 @@ async def test_a_pool_that_is_away_is_found_when_it_comes_back(
     assert len(bots.epochs) == 1
 
 
-async def test_the_same_refusal_again_and_again_is_final(stream: _Stream, pool: "PoolTwin", bots: "BotsTwin") -> None:
+async def test_the_same_refusal_again_and_again_is_final(stream: _Stream, pool: PoolTwin, bots: BotsTwin) -> None:
     """A language that the model lacks will not come by asking."""
     pool.answers.extend([server_error(UID, "this model knows English only")] * 50)
     stream.start()
@@ -185,7 +182,7 @@ async def test_the_same_refusal_again_and_again_is_final(stream: _Stream, pool: 
     assert len(bots.epochs) == SAME_REFUSALS
 
 
-async def test_refusals_with_a_welcome_between_them_are_not_one_row(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_refusals_with_a_welcome_between_them_are_not_one_row(stream: _Stream, pool: PoolTwin) -> None:
     """A worker that could not serve for a moment does not end the session."""
     almost = [server_error(UID, "model is loading")] * (SAME_REFUSALS - 1)
     pool.answers.extend(almost)
@@ -202,7 +199,7 @@ async def test_refusals_with_a_welcome_between_them_are_not_one_row(stream: _Str
     assert len(pool.connections) == 2
 
 
-async def test_an_error_in_mid_stream_opens_a_new_epoch(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_an_error_in_mid_stream_opens_a_new_epoch(stream: _Stream, pool: PoolTwin) -> None:
     """A worker that finds itself fenced says so, and what it did not store comes again."""
     pool.stores_until_ms = 2_000
     stream.start()
@@ -217,7 +214,7 @@ async def test_an_error_in_mid_stream_opens_a_new_epoch(stream: _Stream, pool: "
     assert pool.stored_ms[UID] == 10_000
 
 
-async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: PoolTwin) -> None:
     """Even while the bot is still waiting for it to take a frame."""
     await pool.stop()
     pool.receive_bytes = 4_096
@@ -234,7 +231,7 @@ async def test_a_worker_that_falls_silent_is_left(stream: _Stream, pool: "PoolTw
     assert pool.connections[1].position_ms == 120_000
 
 
-async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(stream: _Stream, pool: PoolTwin) -> None:
     """Under load it lags, and leaving would make it begin anew."""
     await pool.stop()
     pool.ping_s, pool.receive_bytes = 0.05, 4_096
@@ -254,7 +251,7 @@ async def test_a_worker_that_takes_no_audio_but_shows_life_is_not_left(stream: _
     assert connection.samples == TWO_MINUTES
 
 
-async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(stream: _Stream, pool: PoolTwin) -> None:
     """Orders are repeated with every heartbeat."""
     stream.start()
     stream.hear(TEN_SECONDS[: 4_000 * BYTES_PER_MS])
@@ -273,7 +270,7 @@ async def test_a_new_tuning_opens_an_epoch_with_it_and_the_same_one_does_not(str
 
 
 async def test_a_refused_tuning_gives_way_to_the_last_that_worked(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin", caplog: pytest.LogCaptureFixture
+    stream: _Stream, pool: PoolTwin, bots: BotsTwin, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Once, however often the order is repeated, with a warning and without losing a sample."""
     pool.languages = {"en"}
@@ -294,7 +291,7 @@ async def test_a_refused_tuning_gives_way_to_the_last_that_worked(
     assert warning.__dict__["cause"] == "no ear for de"
 
 
-async def test_an_order_that_differs_from_the_refused_one_is_tried(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_an_order_that_differs_from_the_refused_one_is_tried(stream: _Stream, pool: PoolTwin) -> None:
     """The refused one as well, once another came between."""
     pool.languages = {"en", "fr"}
     stream.start()
@@ -309,7 +306,7 @@ async def test_an_order_that_differs_from_the_refused_one_is_tried(stream: _Stre
 
 
 async def test_an_order_that_comes_before_the_refusal_of_the_last_one_is_not_lost_with_it(
-    stream: _Stream, pool: "PoolTwin"
+    stream: _Stream, pool: PoolTwin
 ) -> None:
     """What was refused is what the hello asked for, not what is wanted by now."""
     pool.languages = {"en", "fr"}
@@ -325,7 +322,7 @@ async def test_an_order_that_comes_before_the_refusal_of_the_last_one_is_not_los
     assert [connection.hello.language for connection in pool.connections] == ["en", "fr"]
 
 
-async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(stream: _Stream, pool: PoolTwin) -> None:
     """While the model is replaced by a wrong one the audio waits, and the refusal can be told."""
     stream.start()
     stream.hear(TEN_SECONDS[: 1_000 * BYTES_PER_MS])
@@ -345,7 +342,7 @@ async def test_a_stream_that_worked_outlasts_workers_that_refuse_it(stream: _Str
 
 
 async def test_when_the_database_turns_out_to_have_everything_no_worker_is_bothered(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin"
+    stream: _Stream, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """The acknowledgement was lost with the connection; asking for an epoch tells."""
     pool.stores_until_ms = 0
@@ -371,7 +368,7 @@ async def test_a_stream_whose_end_is_stored_before_capture_is_over_ends_without_
     await stream.finish()
 
 
-async def test_audio_that_the_bound_cost_arrives_as_a_gap_that_says_so(stream: _Stream, pool: "PoolTwin") -> None:
+async def test_audio_that_the_bound_cost_arrives_as_a_gap_that_says_so(stream: _Stream, pool: PoolTwin) -> None:
     """160 seconds into room for 150, before there is a worker."""
     for _ in range(16):
         stream.hear(TEN_SECONDS)
@@ -386,7 +383,7 @@ async def test_audio_that_the_bound_cost_arrives_as_a_gap_that_says_so(stream: _
 
 
 async def test_a_bots_function_that_is_away_for_a_while_only_delays(
-    stream: _Stream, pool: "PoolTwin", bots: "BotsTwin"
+    stream: _Stream, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """Restarting, scaled to zero, or overloaded: the epoch is asked for again."""
     bots.answers.extend([503, 500, 429, 408])
@@ -400,7 +397,7 @@ async def test_a_bots_function_that_is_away_for_a_while_only_delays(
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 422])
 async def test_a_session_that_the_bots_function_rejects_is_not_asked_for_again(
-    stream: _Stream, bots: "BotsTwin", status: int
+    stream: _Stream, bots: BotsTwin, status: int
 ) -> None:
     """These answers are final."""
     bots.answers.append(status)
@@ -411,5 +408,5 @@ async def test_a_session_that_the_bots_function_rejects_is_not_asked_for_again(
     assert not bots.epochs
 
 
-def _has_tried(pool: "PoolTwin", *, refused: int, welcomed: int) -> bool:
+def _has_tried(pool: PoolTwin, *, refused: int, welcomed: int) -> bool:
     return pool.refused == refused and len(pool.connections) == welcomed
