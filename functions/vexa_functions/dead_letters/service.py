@@ -17,13 +17,19 @@ DESTINATION = "knativeerrordest"
 CODE = "knativeerrorcode"
 CAUSE = "knativeerrordata"
 UNKNOWN_DESTINATION = "unknown"
+MAX_ROW_ID = 2**63
 
 
 async def keep(store: Store, letter: Letter) -> None:
-    """Keep an event as its producer made it, and beside it what the Broker says of the failure."""
+    """Keep an event as its producer made it and what the Broker says of the failure, unless its meeting was deleted."""
     event = letter.event
     extensions = {name: value for name, value in event.extensions.items() if not name.startswith("knativeerror")}
-    async with store.reading() as tables:
+    async with store.transaction() as tables:
+        meeting_id = _meeting_id(event)
+        if meeting_id is not None:
+            await tables.erasure.hold(meeting_id)
+            if await tables.erasure.is_erased(meeting_id):
+                return
         await tables.dead_letters.keep(
             replace(event, extensions=extensions), failure_of(event), unreadable=letter.unreadable
         )
@@ -62,6 +68,12 @@ def failure_of(event: Event) -> Failure:
         status_code=int(code) if code.isascii() and code.isdigit() and len(code) <= 6 else None,
         cause=_plain(event.extensions.get(CAUSE)),
     )
+
+
+def _meeting_id(event: Event) -> int | None:
+    """Read which meeting an event tells of; None where it names none that there could be."""
+    named = event.data.get("meeting_id") if isinstance(event.data, dict) else None
+    return named if type(named) is int and 0 < named < MAX_ROW_ID else None
 
 
 def _plain(encoded: str | None) -> str | None:

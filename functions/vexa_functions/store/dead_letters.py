@@ -17,8 +17,7 @@ is_escaped, unreadable
 KEEP = """
 INSERT INTO dead_letters (
        event_source, event_id, event_type, event, is_escaped, unreadable, destination, status_code, cause)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
- WHERE NOT EXISTS (SELECT FROM meetings WHERE id = $10 AND deleted_at IS NOT NULL)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (event_source, event_id, destination) DO UPDATE
    SET times = dead_letters.times + 1, last_received_at = now(), redriven_at = NULL,
        event = excluded.event, is_escaped = excluded.is_escaped, unreadable = excluded.unreadable,
@@ -31,7 +30,6 @@ SELECT {_COLUMNS} FROM dead_letters
 """  # noqa: S608 - only our own column list is joined in
 BY_ID = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = $1"  # noqa: S608
 MARK_REDRIVEN = "UPDATE dead_letters SET redriven_at = now() WHERE id = $1 AND times = $2"
-MAX_ROW_ID = 2**63
 MAX_KEY_BYTES = 800
 """Three of them fit an entry of an index."""
 _UNHELD = re.compile(r"\\u(?:0000|d[89a-f])")
@@ -73,7 +71,7 @@ class DeadLetters:
         self._connection = connection
 
     async def keep(self, event: Event, failure: Failure, *, unreadable: str | None = None) -> None:
-        """Keep an event, unless its meeting was deleted; one that comes again is counted and waits again."""
+        """Keep an event; one that comes again is counted and waits again."""
         text = json.dumps(_fields(event))
         is_escaped = _UNHELD.search(text) is not None
         await self._connection.execute(
@@ -87,7 +85,6 @@ class DeadLetters:
             _key(failure.destination),
             failure.status_code,
             failure.cause,
-            _meeting_id(event),
         )
 
     async def page(
@@ -105,12 +102,6 @@ class DeadLetters:
     async def mark_redriven(self, letter_id: int, *, times: int) -> None:
         """Note that it was sent again, unless it has come here again since it had come `times` times."""
         await self._connection.execute(MARK_REDRIVEN, letter_id, times)
-
-
-def _meeting_id(event: Event) -> int | None:
-    """Read which meeting an event tells of; None where it names none that there could be."""
-    named = event.data.get("meeting_id") if isinstance(event.data, dict) else None
-    return named if type(named) is int and 0 < named < MAX_ROW_ID else None
 
 
 def _dead_letter(row: Any) -> DeadLetter:

@@ -126,7 +126,7 @@ class WebhookDeliveries:
     async def add(
         self, user_id: int, *, fact_id: str, event_id: str, event_type: str, meeting_id: int, body: str
     ) -> int | None:
-        """Promise a delivery; None when it is promised already, or nobody is to be told."""
+        """Promise a delivery of a meeting that the caller holds; None when it is promised, or nobody is to be told."""
         added: int | None = await self._connection.fetchval(
             ADD, user_id, fact_id, event_id, event_type, meeting_id, body
         )

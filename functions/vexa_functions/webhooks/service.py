@@ -100,8 +100,10 @@ async def sweep(store: Store, courier: Courier) -> None:
 
 async def _promise(store: Store, event: Event) -> list[int]:
     """Add the deliveries of an event; return those that are new."""
+    notices = notices_of(event)
     async with store.transaction() as tables:
-        added = [await _add(tables, notice) for notice in notices_of(event)]
+        await tables.erasure.hold(notices[0].meeting_id)
+        added = [await _add(tables, notice) for notice in notices]
     return [delivery_id for delivery_id in added if delivery_id is not None]
 
 

@@ -1,5 +1,6 @@
 """The Broker's dead letter sink, on real Postgres."""
 
+import asyncio
 import base64
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from vexa_events.envelope import Event, encode_binary
 from vexa_functions.hosting.metrics import exposition
+from vexa_functions.store.tables import Store
 
 EVENT = Event(
     id="s.0:1:7",
@@ -219,3 +221,23 @@ async def test_a_filter_that_makes_no_sense_is_named(dead_letters: httpx.AsyncCl
 
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(f"{name}: ")
+
+
+async def test_no_letter_is_kept_of_a_meeting_that_is_deleted_right_then(
+    dead_letters: httpx.AsyncClient, store: Store, until_waiting: Any
+) -> None:
+    """One that comes while the deletion is not committed yet would bring back what was said."""
+    async with store.transaction() as tables:
+        user = await tables.users.insert(email="ann@example.org", name=None, image_url=None, max_concurrent_bots=1)
+        assert user is not None
+        meeting = await tables.meetings.insert(user.id, platform="replay", native_meeting_id="talk", meeting_url=None)
+    told = replace(EVENT, data={"meeting_id": meeting.id, "text": "a secret"})
+
+    async with store.transaction() as tables:
+        await tables.erasure.erase(meeting.id, deleted_mark=b"mark")
+        sending = asyncio.create_task(send(dead_letters, told, FAILED))
+        await until_waiting(sending)
+    answer = await sending
+
+    assert answer.status_code == 204
+    assert await listed(dead_letters) == []

@@ -333,6 +333,25 @@ async def test_nothing_is_told_of_a_deleted_meeting(
     assert (hooked.posts, await deliveries(api)) == ([], [])
 
 
+async def test_nothing_is_told_of_a_meeting_that_is_deleted_right_then(
+    api: httpx.AsyncClient, user_id: UserId, hooked: Receiver, store: Store, until_waiting: Any
+) -> None:
+    """An event that comes while the deletion is not committed yet leaves no delivery behind it."""
+    async with store.transaction() as tables:
+        meeting = await tables.meetings.insert(
+            user_id, platform="google_meet", native_meeting_id="abc-defg-hij", meeting_url=None
+        )
+
+    async with store.transaction() as tables:
+        await tables.erasure.erase(meeting.id, deleted_mark=b"mark")
+        sending = asyncio.create_task(send(api, a_change(user_id, meeting_id=meeting.id)))
+        await until_waiting(sending)
+    answer = await sending
+
+    assert answer.status_code == 204
+    assert (hooked.posts, await deliveries(api)) == ([], [])
+
+
 async def test_redelivery_repeats_the_event(api: httpx.AsyncClient, user_id: UserId, hooked: Receiver) -> None:
     """A user who lost a notice asks for it again, and knows it by its id."""
     await send(api, a_change(user_id))
