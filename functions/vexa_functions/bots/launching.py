@@ -6,6 +6,7 @@ to whoever comes next: the same request sent again, or the tick. No launcher
 starts a second bot for a session, so two who try at once do no harm.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from vexa_functions.bots.launchers.launcher import Launcher, NewBot
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.store.sessions import Session
 from vexa_functions.store.tables import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +69,13 @@ class Launching:
             return await tables.sessions.claim_launch(session_uid, lease=self._terms.lease)
 
     async def _start(self, session: Session) -> None:
+        """Raise Unavailable where there is no bot; one that is there is found by its session, noted or not."""
         reference = await self._launcher.launch(self._new_bot(session))
-        async with self._store.reading() as tables:
-            await tables.sessions.set_launched(session.session_uid, reference)
+        try:
+            async with self._store.reading() as tables:
+                await tables.sessions.set_launched(session.session_uid, reference)
+        except Unavailable as exc:
+            logger.warning("launch not noted", extra={"session_uid": session.session_uid, "cause": str(exc)})
 
     def _new_bot(self, session: Session) -> NewBot:
         terms, uid = self._terms, session.session_uid
