@@ -9,9 +9,8 @@ from typing import Any
 
 import redis.asyncio as redis
 from pydantic import ValidationError
-from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
-from redis.typing import EncodableT, FieldT
+from redis.typing import EncodableT
 
 from vexa_events.errors import Unavailable
 from vexa_events.live import FIELD, LIFETIME_S, MAX_ENTRIES, LiveMessage, StoredMark, feed_key, stored_key
@@ -26,19 +25,32 @@ READ_COUNT = 100
 READ_BLOCK_MS = 1_000
 """Less than TIMEOUT_S, or every quiet second would look like a broken connection."""
 
-RAISE = """
-for i = 1, #KEYS / 2 do
-    local stored, shown, at = KEYS[2 * i - 1], KEYS[2 * i], 6 * (i - 1)
-    local epoch, until_s = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+TELL = f"""
+local at = 0
+local function following()
+    at = at + 1
+    return ARGV[at]
+end
+for i = 1, #KEYS, 3 do
+    local feed, stored, shown = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+    local messages = tonumber(following())
+    for _ = 1, messages do
+        redis.call('XADD', feed, 'MAXLEN', '~', {MAX_ENTRIES}, '*', '{FIELD}', following())
+    end
+    if messages > 0 then
+        redis.call('EXPIRE', feed, {LIFETIME_S})
+    end
+    local epoch, until_s, spelled = tonumber(following()), tonumber(following()), following()
     local old = redis.call('GET', stored)
     local mark = old and cjson.decode(old)
     if not mark or mark.epoch < epoch or (mark.epoch == epoch and mark.until_s < until_s) then
-        redis.call('SET', stored, ARGV[at + 4], 'EX', ARGV[1])
+        redis.call('SET', stored, spelled, 'EX', {MARK_LIFETIME_S})
     end
-    if ARGV[at + 5] ~= '' then
-        local known = tonumber(redis.call('GET', shown) or ARGV[at + 7])
-        if known + 0.0005 >= tonumber(ARGV[at + 5]) and known < tonumber(ARGV[at + 6]) then
-            redis.call('SET', shown, ARGV[at + 6], 'EX', ARGV[1])
+    local from_s, to_s, start_s = following(), following(), following()
+    if from_s ~= '' then
+        local known = tonumber(redis.call('GET', shown) or start_s)
+        if known + 0.0005 >= tonumber(from_s) and known < tonumber(to_s) then
+            redis.call('SET', shown, to_s, 'EX', {MARK_LIFETIME_S})
         end
     end
 end
@@ -57,13 +69,27 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What there is to tell of one stream: to those who watch, to its worker, and to the sweep."""
+    """What there is to tell of one stream: to those who watch its meeting, to its worker, and to the sweep."""
 
     stream_uid: str
+    meeting_id: int
     mark: StoredMark
     messages: Sequence[LiveMessage] = ()
     shown: Shown | None = None
     """None where the messages leave out something that is stored."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """What TELL changes."""
+        return (feed_key(self.meeting_id), stored_key(self.stream_uid), _shown_key(self.stream_uid))
+
+    @property
+    def facts(self) -> Sequence[EncodableT]:
+        """What TELL writes."""
+        mark, shown = self.mark, self.shown
+        extent = ("", "", "") if shown is None else (shown.from_s, shown.until_s, shown.start_s)
+        spelled = [_spelled(message) for message in self.messages]
+        return (len(spelled), *spelled, mark.epoch, mark.until_s, mark.model_dump_json(), *extent)
 
 
 class LiveFeed:
@@ -71,31 +97,35 @@ class LiveFeed:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
+        self._tell = client.register_script(TELL)
 
     async def publish(self, message: LiveMessage) -> None:
         """Append to the meeting's feed."""
         async with _answering(), self._client.pipeline(transaction=False) as pipe:
-            _append(pipe, message)
+            key = feed_key(message.meeting_id)
+            pipe.xadd(key, {FIELD: _spelled(message)}, maxlen=MAX_ENTRIES, approximate=True)
+            pipe.expire(key, LIFETIME_S)
             await pipe.execute()
 
     async def tell(self, news: Sequence[News]) -> None:
-        """Append to the meetings' feeds and then raise the streams' marks, in one journey; marks never fall."""
-        async with _answering(), self._client.pipeline(transaction=False) as pipe:
-            for message in (message for one in news for message in one.messages):
-                _append(pipe, message)
-            _raise(pipe, news)
-            await pipe.execute()
-
-    async def acknowledge(self, stream_uid: str, mark: StoredMark) -> None:
-        """Raise a stream's mark; a lower one than it holds changes nothing."""
-        await self.tell([News(stream_uid=stream_uid, mark=mark)])
+        """Append to the meetings' feeds and raise the streams' marks, in one journey; marks never fall."""
+        keys = [key for one in news for key in one.keys]
+        told = [fact for one in news for fact in one.facts]
+        async with _answering():
+            await self._tell(keys=keys, args=told)
 
     async def shown_until(self, stream_uids: Sequence[str]) -> list[float | None]:
-        """Tell how far each stream's stored text was shown without a gap; None where nothing is known of it."""
+        """
+        Tell how far each stream's stored text was shown without a gap; None where nothing is known of it.
+
+        Whoever is asked about is remembered for another day.
+        """
         if not stream_uids:
             return []
-        async with _answering():
-            found: Any = await self._client.mget([_shown_key(uid) for uid in stream_uids])
+        async with _answering(), self._client.pipeline(transaction=False) as pipe:
+            for uid in stream_uids:
+                pipe.getex(_shown_key(uid), ex=MARK_LIFETIME_S)
+            found: Any = await pipe.execute()
         return [None if until_s is None else float(until_s) for until_s in found]
 
     async def forget(self, meeting_id: int) -> None:
@@ -182,23 +212,8 @@ async def _answering() -> AsyncIterator[None]:
         raise Unavailable(f"valkey: {type(exc).__name__}") from exc
 
 
-def _append(pipe: Pipeline, message: LiveMessage) -> None:
-    key = feed_key(message.meeting_id)
-    entry: dict[FieldT, EncodableT] = {FIELD: message.model_dump_json(exclude_none=True)}
-    pipe.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)
-    pipe.expire(key, LIFETIME_S)
-
-
-def _raise(pipe: Pipeline, news: Sequence[News]) -> None:
-    keys = [key for one in news for key in (stored_key(one.stream_uid), _shown_key(one.stream_uid))]
-    told = [fact for one in news for fact in _facts(one)]
-    pipe.eval(RAISE, len(keys), *keys, MARK_LIFETIME_S, *told)
-
-
-def _facts(news: News) -> Sequence[EncodableT]:
-    mark, shown = news.mark, news.shown
-    extent = ("", "", "") if shown is None else (shown.from_s, shown.until_s, shown.start_s)
-    return (mark.epoch, mark.until_s, mark.model_dump_json(), *extent)
+def _spelled(message: LiveMessage) -> str:
+    return message.model_dump_json(exclude_none=True)
 
 
 def _shown_key(stream_uid: str) -> str:

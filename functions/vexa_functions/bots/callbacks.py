@@ -22,7 +22,7 @@ from vexa_events.registry import attributed_event, hinted_event
 from vexa_events.session_token import SessionClaims, renewed_session_token
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.lifecycle import enter
-from vexa_functions.live_feed import LiveFeed
+from vexa_functions.live_feed import LiveFeed, News
 from vexa_functions.store.sessions import Session
 from vexa_functions.store.tables import Store, Tables
 
@@ -46,7 +46,7 @@ class BotCallbacks:
     async def open_epoch(self, claims: SessionClaims, wanted: OpenEpoch) -> EpochOpened:
         """Fence the stream's older epochs and tell where to go on."""
         async with self._store.transaction() as tables:
-            await _running(tables, claims)
+            await _hold_running(tables, claims)
             await tables.streams.add(
                 wanted.stream_uid, claims.session_uid, kind=wanted.kind, start_s=at_clock_step(wanted.start_s)
             )
@@ -55,7 +55,8 @@ class BotCallbacks:
                 raise Forbidden(f"stream {wanted.stream_uid} belongs to another session")
             epoch = await tables.streams.next_epoch(wanted.stream_uid)
             last_words = await tables.streams.last_words(wanted.stream_uid, within_s=LAST_WORDS_S)
-        await self._live.acknowledge(wanted.stream_uid, StoredMark(epoch=epoch, until_s=stream.stored_until_s))
+        mark = StoredMark(epoch=epoch, until_s=stream.stored_until_s)
+        await self._live.tell([News(stream_uid=wanted.stream_uid, meeting_id=claims.meeting_id, mark=mark)])
         return EpochOpened(epoch=epoch, resume_from_s=stream.stored_until_s, last_words=last_words)
 
     async def heartbeat(self, claims: SessionClaims, beat: Heartbeat, *, token: str) -> HeartbeatAnswer:
@@ -147,8 +148,10 @@ async def _of(tables: Tables, claims: SessionClaims) -> Session:
     return session
 
 
-async def _running(tables: Tables, claims: SessionClaims) -> Session:
-    session = await _of(tables, claims)
-    if session.status.is_terminal:
-        raise Forbidden(f"session has ended ({session.status.value})")
-    return session
+async def _hold_running(tables: Tables, claims: SessionClaims) -> None:
+    """Let the session not end before the transaction does; raise Forbidden where it has ended."""
+    status = await tables.sessions.hold(claims.session_uid)
+    if status is None:
+        raise Forbidden("session is unknown")
+    if status.is_terminal:
+        raise Forbidden(f"session has ended ({status.value})")

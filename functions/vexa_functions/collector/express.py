@@ -101,6 +101,7 @@ class Express:
 def _news(batch: TranscriptCommitted, stored: Stored) -> News:
     return News(
         stream_uid=batch.stream_uid,
+        meeting_id=batch.meeting_id,
         mark=StoredMark(epoch=batch.epoch, until_s=batch.until_s),
         messages=of_batch(batch, stored.speaker),
         shown=Shown(from_s=batch.from_s, until_s=batch.until_s, start_s=stored.start_s),

@@ -74,8 +74,9 @@ class Ingest:
         is_whole = batch.epoch == mark.epoch  # otherwise a newer epoch has stored more than is shown here
         shown = Shown(from_s=batch.from_s, until_s=mark.until_s, start_s=stream.start_s) if is_whole else None
         messages = _messages(stored, batch, stream_uid=batch.stream_uid)
-        news = News(stream_uid=batch.stream_uid, mark=mark, messages=messages, shown=shown)
-        await self._live.tell([news])
+        await self._live.tell(
+            [News(stream_uid=batch.stream_uid, meeting_id=batch.meeting_id, mark=mark, messages=messages, shown=shown)]
+        )
 
 
 def _messages(

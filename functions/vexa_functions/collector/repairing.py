@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 SWEEP = "feeds"
 SESSIONS_A_TICK = 500
 STREAMS_A_TICK = 100
+BATCHES_A_TICK = 100
+"""Of one stream: a few minutes of speech, so that all of them together stay some megabytes."""
 GRACE = timedelta(seconds=5)
 """What was stored just now is being shown by whoever stored it."""
 
@@ -31,10 +33,13 @@ GRACE = timedelta(seconds=5)
 class Repairer:
     """Compares what is stored of running and lately ended sessions with what was shown."""
 
-    def __init__(self, store: Store, live: LiveFeed, *, grace: timedelta = GRACE) -> None:
+    def __init__(
+        self, store: Store, live: LiveFeed, *, grace: timedelta = GRACE, batches_a_tick: int = BATCHES_A_TICK
+    ) -> None:
         self._store = store
         self._live = live
         self._grace = grace
+        self._batches_a_tick = batches_a_tick
 
     async def sweep(self) -> None:
         """Look at the next page of sessions, and show what their watchers have missed."""
@@ -52,7 +57,7 @@ class Repairer:
     async def _show(self, shown_until_s: dict[Progress, float]) -> None:
         behind: dict[str, float] = {stream.stream_uid: until_s for stream, until_s in shown_until_s.items()}
         async with self._store.reading() as tables:
-            ends = await tables.batches.ends_behind(behind, older_than=self._grace)
+            ends = await tables.batches.ends_behind(behind, older_than=self._grace, limit=self._batches_a_tick)
             segments = await tables.transcripts.between({uid: (behind[uid], end_s) for uid, end_s in ends.items()})
         by_stream = {uid: list(own) for uid, own in groupby(segments, attrgetter("stream_uid"))}
         news = [
@@ -68,6 +73,7 @@ class Repairer:
 def _news(stream: Progress, segments: Sequence[StoredSegment], *, from_s: float, until_s: float) -> News:
     return News(
         stream_uid=stream.stream_uid,
+        meeting_id=stream.meeting_id,
         mark=StoredMark(epoch=stream.epoch, until_s=stream.stored_until_s),
         messages=of_stored(
             segments, meeting_id=stream.meeting_id, session_uid=stream.session_uid, stream_uid=stream.stream_uid

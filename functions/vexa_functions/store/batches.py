@@ -35,11 +35,13 @@ STORE_NEXT = """
 SELECT next_stream_uid, next_start_s, best_speaker, best_revision FROM store_next_batches($1::text::jsonb)
 """
 ENDS_BEHIND = """
-SELECT b.stream_uid, max(b.until_s) AS until_s
+SELECT w.stream_uid, max(next.until_s) AS until_s
   FROM unnest($1::text[], $2::float8[]) AS w (stream_uid, behind_s)
-  JOIN batches b ON b.stream_uid = w.stream_uid AND b.until_s > w.behind_s + 0.0005
- WHERE b.stored_at < now() - $3::interval
- GROUP BY b.stream_uid
+ CROSS JOIN LATERAL (
+       SELECT b.until_s FROM batches b
+        WHERE b.stream_uid = w.stream_uid AND b.until_s > w.behind_s + 0.0005 AND b.stored_at < now() - $3::interval
+        ORDER BY b.until_s LIMIT $4) AS next
+ GROUP BY w.stream_uid
 """
 HELD_LATELY = """
 SELECT EXISTS (SELECT FROM pending_batches p JOIN streams st USING (stream_uid)
@@ -115,9 +117,11 @@ class Batches:
         batch = await self._connection.fetchval(RELEASE, stream_uid, epoch, batch_seq)
         return None if batch is None else TranscriptCommitted.model_validate(batch)
 
-    async def ends_behind(self, behind_s: Mapping[str, float], *, older_than: timedelta) -> dict[str, float]:
-        """Tell of each stream that has batches behind a position, stored so long ago, where the last one ends."""
-        rows = await self._connection.fetch(ENDS_BEHIND, list(behind_s), list(behind_s.values()), older_than)
+    async def ends_behind(
+        self, behind_s: Mapping[str, float], *, older_than: timedelta, limit: int
+    ) -> dict[str, float]:
+        """Tell of each stream that has batches behind a position, stored so long ago, where the next few end."""
+        rows = await self._connection.fetch(ENDS_BEHIND, list(behind_s), list(behind_s.values()), older_than, limit)
         return {row["stream_uid"]: row["until_s"] for row in rows}
 
     async def are_held_lately(self, session_uid: str, *, within: timedelta) -> bool:

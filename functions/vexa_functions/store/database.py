@@ -61,12 +61,14 @@ class Database:
         """Lend a connection on which every statement commits by itself."""
         try:
             pool = await self._open()
-            async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                CONNECTIONS.add(1)
-                try:
-                    yield connection
-                finally:
-                    CONNECTIONS.add(-1)
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
+                connection = await pool.acquire()
+            CONNECTIONS.add(1)
+            try:
+                yield connection
+            finally:
+                CONNECTIONS.add(-1)
+                await pool.release(connection, timeout=ACQUIRE_TIMEOUT_S)
         except _TRANSIENT as exc:
             CONNECTIONS_REFUSED.add(1)
             raise Unavailable(f"postgres: {type(exc).__name__}") from exc

@@ -21,6 +21,7 @@ VALUES ($1, $2, 'requested', $3, $4, $5, $6, $7)
 """
 BY_UID = _SELECT + " WHERE s.session_uid = $1"
 LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
+HOLD = "SELECT status FROM sessions WHERE session_uid = $1 FOR SHARE"
 LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
 RUNNING = _SELECT + " WHERE s.ended_at IS NULL AND s.session_uid > $1 ORDER BY s.session_uid LIMIT $2"
 LIVE_PAGE = """
@@ -137,6 +138,11 @@ class Sessions:
     async def lock(self, session_uid: str) -> Session | None:
         """Find a session and hold its row until the transaction ends."""
         return _session(await self._connection.fetchrow(LOCK, session_uid))
+
+    async def hold(self, session_uid: str) -> BotStatus | None:
+        """Return the state of a session, which stays as it is until the transaction ends; several may hold one."""
+        status = await self._connection.fetchval(HOLD, session_uid)
+        return None if status is None else BotStatus(status)
 
     async def lock_running_of_meeting(self, meeting_id: int) -> Session | None:
         """Find and hold the session of a meeting that has not ended."""

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import Event, parse_http
 from vexa_events.identity import UserId
@@ -131,7 +132,7 @@ async def until_waiting(postgres_url: str) -> AsyncIterator[UntilWaiting]:
     connection = await asyncpg.connect(postgres_url)
 
     async def wait(task: "asyncio.Future[Any]") -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while not task.done() and not await connection.fetchval(LOCKED_OUT):
                 await asyncio.sleep(0.02)
 

@@ -1,16 +1,21 @@
 """What bots tell and are told, under their session's token."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from vexa_events.errors import InvalidMessage
+from vexa_events.identity import BotStatus
 from vexa_events.session_token import SessionClaims, issue_session_token
 from vexa_functions.answers import MeetingAnswer
 from vexa_functions.bots.app import build
+from vexa_functions.bots.lifecycle import enter
 from vexa_functions.bots.settings import BotsSettings
 from vexa_functions.store.tables import Store
 
@@ -204,6 +209,56 @@ async def test_a_launch_that_fails_ends_the_meeting_and_frees_the_slot(
     assert (failed.data["reason"], failed.data["evidence"]) == ("launch_failed", reason)
     assert listed == {"running_bots": []}
     assert swept.status_code == 204
+
+
+REFUSE_TO_NOTE_LAUNCHES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'try again' USING ERRCODE = 'serialization_failure'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE OF launcher_ref ON sessions FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+
+async def test_a_bot_that_was_launched_is_not_given_up_where_that_cannot_be_noted(
+    bots_env: dict[str, str], bots: httpx.AsyncClient, user: dict[str, str], postgres_url: str, sink: Any
+) -> None:
+    """It is on its way into the meeting; a later tick finds out how its launcher calls it, and starts no other."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(REFUSE_TO_NOTE_LAUNCHES)
+
+    answer = await bots.post("/bots", json=STANDUP, headers=user)
+    unnoted = (await bots.get("/bots/status", headers=user)).json()["running_bots"]
+    await connection.execute("DROP TRIGGER refuse ON sessions; UPDATE sessions SET launch_due_at = now()")
+    await connection.close()
+    await bots.post("/internal/tick")
+    noted = (await bots.get("/bots/status", headers=user)).json()["running_bots"]
+
+    assert (answer.status_code, answer.json()["status"]) == (201, "requested")
+    assert [bot["container_id"] for bot in unnoted] == [None]
+    assert [bot["container_id"] is not None for bot in noted] == [True]
+    assert sink.of_type("vexa.bot.failed.v1") == []
+    assert count_launched(bots_env) == 1
+
+
+def count_launched(bots_env: dict[str, str]) -> int:
+    return len(list(Path(bots_env["BOT_RUN_DIR"]).glob("*.pid")))
+
+
+async def test_no_epoch_is_opened_in_a_session_that_ends_right_then(
+    call: Call, claims: SessionClaims, store: Store, until_waiting: Any
+) -> None:
+    """What follows a session's end, such as its ledger, counts on its streams being all there are."""
+    async with store.transaction() as tables:
+        session = await tables.sessions.lock(claims.session_uid)
+        assert session is not None
+        await enter(tables, session, BotStatus.FAILED, at=datetime.now(UTC), reason="bot_lost")
+        wanted = {"stream_uid": f"{claims.session_uid}.0", "kind": "participant", "start_s": 0.0}
+        opening = asyncio.ensure_future(call("epochs", wanted))
+        await until_waiting(opening)
+    answer = await opening
+
+    async with store.reading() as tables:
+        streams = await tables.streams.of_session(claims.session_uid)
+    assert (answer.status_code, streams) == (403, [])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 import redis.asyncio as redis
+from tests.waiting import DEADLINE_S
 
 from vexa_events.identity import BotStatus
 from vexa_events.live import FIELD, LiveKind, LiveMessage, feed_key
@@ -50,7 +51,7 @@ async def append(valkey: "redis.Redis", *, keeping: int | None = None) -> str:
 
 
 async def told(news: asyncio.Event) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         await news.wait()
     news.clear()
 

@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 import redis.asyncio as redis
 
@@ -107,6 +106,36 @@ async def test_a_valkey_that_was_emptied_shows_and_acknowledges_everything_again
     assert await valkey.exists(stored_key(STREAM))
 
 
+async def test_a_long_transcript_is_shown_again_piece_by_piece(
+    store: Store, valkey: "redis.Redis", meeting_id: int
+) -> None:
+    """What one tick reads and shows of a stream is bounded; the next one goes on behind it."""
+    for seq in range(5):
+        await store_without_showing(store, a_batch(meeting_id, seq))
+    repairer = Repairer(store, LiveFeed(valkey), grace=timedelta(), batches_a_tick=2)
+
+    seen = []
+    for _ in range(4):
+        await repairer.sweep()
+        seen.append(await shown(valkey, meeting_id))
+
+    assert [len(words) for words in seen] == [2, 4, 5, 5]
+    assert seen[-1] == [f"word{seq}" for seq in range(5)]
+
+
+async def test_what_was_shown_is_remembered_as_long_as_the_session_lives(
+    store: Store, valkey: "redis.Redis", meeting_id: int
+) -> None:
+    """A stream that is paused for a day is not shown anew from its start."""
+    live = LiveFeed(valkey)
+    await Ingest(store, live).take_batch(a_batch(meeting_id, 0))
+    await valkey.expire(f"shown:{STREAM}", 60)
+
+    await Repairer(store, live, grace=timedelta()).sweep()
+
+    assert await valkey.ttl(f"shown:{STREAM}") > 3600
+
+
 async def test_what_was_stored_just_now_is_left_to_whoever_stored_it(
     store: Store, valkey: "redis.Redis", meeting_id: int
 ) -> None:
@@ -148,7 +177,7 @@ async def test_batches_whose_predecessor_never_comes_end_with_their_session(
 
 
 async def test_deleting_a_meeting_while_it_is_finalized_locks_nobody_out(
-    store: Store, postgres_url: str, meeting_id: int
+    store: Store, until_waiting: Any, meeting_id: int
 ) -> None:
     """Both take the meeting first, then its sessions, then its streams; the one that comes later finds it deleted."""
     async with store.transaction() as tables:
@@ -162,25 +191,13 @@ async def test_deleting_a_meeting_while_it_is_finalized_locks_nobody_out(
         async with store.transaction() as tables:
             await tables.erasure.hold(meeting_id)
             sweeping = asyncio.create_task(finalizer.sweep())
-            await until_somebody_waits(postgres_url)
+            await until_waiting(sweeping)
             await tables.erasure.erase(meeting_id, deleted_mark=b"mark")
         await sweeping
 
     async with store.reading() as tables:
         assert await tables.erasure.is_erased(meeting_id)
         assert await tables.sessions.are_finalized(meeting_id)
-
-
-async def until_somebody_waits(postgres_url: str) -> None:
-    """Return once a connection waits for a lock."""
-    connection = await asyncpg.connect(postgres_url)
-    try:
-        while not await connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            await asyncio.sleep(0.02)
-    finally:
-        await connection.close()
 
 
 async def test_a_sweep_goes_through_all_pages_and_begins_again(store: Store, meeting_id: int) -> None:
