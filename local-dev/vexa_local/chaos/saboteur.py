@@ -13,7 +13,7 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from vexa_events.errors import VexaError
-from vexa_local.bot_processes import bots_by_session
+from vexa_local.bot_processes import bots_by_session, running_bots
 from vexa_local.chaos.attendance import Attendance
 from vexa_local.chaos.channel import Manner
 from vexa_local.chaos.clocks import Clocks
@@ -26,8 +26,10 @@ from vexa_local.parts import Part
 SLOW_BYTES_PER_S = 24_000.0
 """Less than one stream's audio needs."""
 LATENCY_S = 0.3
-MOMENT_LIMIT_S = 20.0
-"""How long a moment is waited for that something was done to bring about, and after the meetings any other."""
+ATTEMPT_S = 20.0
+"""How long a moment is waited for before it is tried to bring it about once more."""
+MOMENT_LIMIT_S = 240.0
+"""After the meetings, while there are bots still."""
 _LOOK_EVERY_S = 0.02
 _TIMEOUT_S = 5.0
 _MANNERS = {
@@ -65,7 +67,8 @@ class Saboteur:
     stored_batches: Callable[[], Awaitable[int]]
     """Counts what is committed, past every link."""
     length_s: float
-    """Of the meetings: as long as a moment may be waited for."""
+    """Of the meetings."""
+    attempt_s: float = ATTEMPT_S
     struck: list[Fault] = field(default_factory=list)
     """What was done, each at the time when it was."""
     missed: list[Fault] = field(default_factory=list)
@@ -81,7 +84,7 @@ class Saboteur:
     async def _one(self, fault: Fault, began_s: float) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, began_s + fault.at_s - loop.time()))
-        if fault.moment is not None and not await self._moment(fault):
+        if fault.moment is not None and not await self._moment(fault.moment, meetings_end_s=began_s + self.length_s):
             self.missed.append(fault)
             return
         await asyncio.sleep(fault.delay_s)
@@ -116,26 +119,40 @@ class Saboteur:
             case FaultKind.RESET:
                 self.victims.links[fault.target].reset()
 
-    async def _moment(self, fault: Fault) -> bool:
-        """Wait for the moment that a fault is aimed at; false where it does not come."""
+    async def _moment(self, moment: Moment, *, meetings_end_s: float) -> bool:
+        """Bring a moment about, again and again; false where every bot is gone before it comes."""
+        now = asyncio.get_running_loop().time
+        while not await self._comes(moment):
+            if now() > meetings_end_s + MOMENT_LIMIT_S:
+                return False
+            if now() > meetings_end_s and not running_bots(self.victims.bots_dir):
+                return False
+        return True
+
+    async def _comes(self, moment: Moment) -> bool:
+        """Try once to bring a moment about; false where it does not come."""
         links = self.victims.links
-        match fault.moment:
+        match moment:
             case Moment.LAST_FLUSH:
-                left_s = max(0.0, self.length_s - fault.at_s)
-                return await links["bots"].sighted(b'"stopping"', within_s=left_s + MOMENT_LIMIT_S)
+                return await links["bots"].sighted(b'"stopping"', within_s=self.attempt_s)
             case Moment.NEW_EPOCH:
                 links[BALANCER].reset()
-                return await links["bots"].sighted(b"/epochs HTTP", within_s=MOMENT_LIMIT_S)
-        links[MARKS].condition = Condition(is_stalled=True)
+                return await links["bots"].sighted(b"/epochs HTTP", within_s=self.attempt_s)
+            case Moment.UNACKNOWLEDGED:
+                return await self._has_committed() and await self._has_committed_unacknowledged()
+
+    async def _has_committed_unacknowledged(self) -> bool:
+        """Hold up acknowledgements until something is committed, and on from there."""
+        self.victims.links[MARKS].condition = Condition(is_stalled=True)
         has_come = await self._has_committed()
         if not has_come:
             self._let_acknowledge()
         return has_come
 
     async def _has_committed(self) -> bool:
-        """Wait until something is committed; its acknowledgement is held up."""
+        """Wait until something is committed."""
         try:
-            async with asyncio.timeout(MOMENT_LIMIT_S):
+            async with asyncio.timeout(self.attempt_s):
                 before = await self.stored_batches()
                 while await self.stored_batches() == before:  # noqa: ASYNC110 - a row in a database
                     await asyncio.sleep(_LOOK_EVERY_S)
