@@ -74,7 +74,8 @@ def _limits(settings: BotsSettings) -> Limits:
 
 
 def _terms(settings: BotsSettings) -> Terms:
-    return Terms(offered=settings.offered, self_hosted=settings.platform_by_host)
+    at_home = ("janus",) if settings.janus_page_url else ()
+    return Terms(offered=settings.offered, self_hosted=settings.platform_by_host, at_home=at_home)
 
 
 def _launch_terms(settings: BotsSettings) -> LaunchTerms:

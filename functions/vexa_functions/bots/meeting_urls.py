@@ -49,6 +49,17 @@ def read_meeting_url(text: str, *, self_hosted: Mapping[str, str]) -> MeetingLin
     raise faults[0] if faults else InvalidMessage("meeting_url: holds no address")
 
 
+def check_host(platform: str, native_meeting_id: str, *, self_hosted: Mapping[str, str]) -> None:
+    """Raise InvalidMessage where an id names a server that an address of this platform could not name."""
+    _, at, netloc = native_meeting_id.partition("@")
+    if not at:
+        return
+    parts = _split(f"https://{netloc}")
+    reader = _reader_of_host(parts.hostname or "", _netloc(parts), self_hosted)
+    if reader is None or reader is not _READER_BY_PLATFORM.get(platform):
+        raise InvalidMessage(f"native_meeting_id: {netloc[:100]!r} is no server of {platform} that is known here")
+
+
 def _addresses(text: str) -> list[str]:
     found = _FOUND.findall(text) or [f"https://{bare}" for bare in _BARE.findall(text)]
     return [url.rstrip(_TRAILING) for url in found]
@@ -94,7 +105,7 @@ def _reader_of_host(
 ) -> Callable[[SplitResult], MeetingLink] | None:
     own = self_hosted.get(netloc) or self_hosted.get(host)
     if own is not None:
-        return {"jitsi": _jitsi, "janus": _janus}.get(own)
+        return _READER_BY_PLATFORM.get(own)
     return next((reader for owner, reader in _READER_BY_HOST.items() if _is_of(host, owner)), None)
 
 
@@ -204,6 +215,8 @@ _READER_BY_HOST: Mapping[str, Callable[[SplitResult], MeetingLink]] = {
     "meet.jit.si": _jitsi,
     "8x8.vc": _jitsi,
 }
+_READER_BY_PLATFORM: Mapping[str, Callable[[SplitResult], MeetingLink]] = {"jitsi": _jitsi, "janus": _janus}
+"""Of the platforms that people host themselves."""
 _READER_BY_SCHEME: Mapping[str, Callable[[SplitResult], MeetingLink]] = {
     "msteams": _teams,
     "replay": _replay,

@@ -19,7 +19,7 @@ class Rules:
     """None where a meeting has no passcode."""
     needs_passcode: bool = False
     needs_url: bool = False
-    """The id alone leads nowhere."""
+    """The id alone leads nowhere, unless the settings name a server of our own."""
 
 
 ROOM = re.compile(r"[^\s/?#@\x00-\x1f\x7f]{1,128}(@[A-Za-z0-9][A-Za-z0-9.-]{0,100}(:\d{1,5})?)?")
@@ -59,8 +59,12 @@ class WantedMeeting:
     passcode: str | None = None
 
 
-def check_meeting(wanted: WantedMeeting, *, offered: Collection[str]) -> None:
-    """Raise InvalidMessage, naming the field, when no bot here can attend such a meeting."""
+def check_meeting(wanted: WantedMeeting, *, offered: Collection[str], at_home: Collection[str] = ()) -> None:
+    """
+    Raise InvalidMessage, naming the field, when no bot here can attend such a meeting.
+
+    `at_home` are the platforms on whose server of our own an id without a host is found.
+    """
     if wanted.platform not in offered:
         raise InvalidMessage(
             f"platform: {wanted.platform[:50]!r} is not offered here; offered: {', '.join(sorted(offered)) or 'none'}"
@@ -76,7 +80,8 @@ def check_meeting(wanted: WantedMeeting, *, offered: Collection[str]) -> None:
             f"native_meeting_id: {wanted.native_meeting_id[:50]!r} is no id of {wanted.platform}, "
             f"which is {rules.id_in_words}"
         )
-    if rules.needs_url and wanted.url is None:
+    is_at_home = wanted.platform in at_home and "@" not in wanted.native_meeting_id
+    if rules.needs_url and wanted.url is None and not is_at_home:
         raise InvalidMessage(f"meeting_url: is needed for {wanted.platform}")
     _check_passcode(wanted, rules)
 

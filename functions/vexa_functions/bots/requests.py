@@ -11,7 +11,7 @@ from vexa_events.fields import Name, Text
 from vexa_events.identity import Task
 from vexa_events.languages import LANGUAGES
 from vexa_events.launch import AutomaticLeave
-from vexa_functions.bots.meeting_urls import read_meeting_url
+from vexa_functions.bots.meeting_urls import check_host, read_meeting_url
 from vexa_functions.bots.platforms import WantedMeeting
 
 
@@ -61,11 +61,11 @@ class BotRequest(BaseModel):
         return self
 
     def meeting(self, *, self_hosted: Mapping[str, str]) -> WantedMeeting:
-        """Return where the bot is to go; raise InvalidMessage where the address and the ids differ."""
+        """Return where the bot is to go; raise InvalidMessage where address and ids differ, or name a strange host."""
         if self.meeting_url is None:
-            return WantedMeeting(
-                platform=self.platform or "", native_meeting_id=self.native_meeting_id or "", passcode=self.passcode
-            )
+            platform, native_meeting_id = self.platform or "", self.native_meeting_id or ""
+            check_host(platform, native_meeting_id, self_hosted=self_hosted)
+            return WantedMeeting(platform=platform, native_meeting_id=native_meeting_id, passcode=self.passcode)
         link = read_meeting_url(self.meeting_url, self_hosted=self_hosted)
         for name in ("platform", "native_meeting_id"):
             given, read = getattr(self, name), getattr(link, name)

@@ -38,6 +38,8 @@ class Terms:
     """Platforms that a bot exists for."""
     self_hosted: Mapping[str, str]
     """Platform by host, for meeting servers of our own."""
+    at_home: Collection[str] = ()
+    """Platforms on whose server of our own a meeting's id is enough."""
 
 
 class BotService:
@@ -63,7 +65,7 @@ class BotService:
         where the earlier one did not come to that.
         """
         where = wanted.meeting(self_hosted=self._terms.self_hosted)
-        check_meeting(where, offered=self._terms.offered)
+        check_meeting(where, offered=self._terms.offered, at_home=self._terms.at_home)
         plan = _Plan(
             user_id=user_id,
             session_uid=SessionUid(secrets.token_hex(12)),

@@ -102,6 +102,9 @@ async def test_the_bot_is_told_all_that_was_asked_for(open_bots: OpenBots, tmp_p
         ({"platform": "teams", "native_meeting_id": "1234567890"}, "passcode"),
         ({"platform": "zoom", "native_meeting_id": "12"}, "native_meeting_id"),
         ({"platform": "webex", "native_meeting_id": "12"}, "platform"),
+        ({"platform": "jitsi", "native_meeting_id": "Room@meet.theirs.example"}, "native_meeting_id"),
+        ({"platform": "jitsi", "native_meeting_id": "Room@127.0.0.1:8443"}, "native_meeting_id"),
+        ({"platform": "janus", "native_meeting_id": "1234"}, "meeting_url"),
         ({**STANDUP, "bot_name": "x" * 101}, "bot_name"),
         ({**STANDUP, "bot_name": ""}, "bot_name"),
         ({**STANDUP, "bot_name": "Ann\n[00:00:00] Bob: yes"}, "bot_name"),
@@ -149,6 +152,34 @@ async def test_a_server_of_our_own_is_named_by_a_setting(open_bots: OpenBots) ->
         created = await bots.post("/bots", json=body)
 
     assert (created.status_code, created.json()["native_meeting_id"]) == (201, "Weekly@meet.ours.example")
+
+
+@pytest.mark.parametrize(
+    ("platform", "native_meeting_id"), [("janus", "1234"), ("jitsi", "Weekly@meet.ours.example"), ("jitsi", "Weekly")]
+)
+async def test_an_id_is_enough_where_the_server_is_known(
+    open_bots: OpenBots, tmp_path: Path, platform: str, native_meeting_id: str
+) -> None:
+    """Our own, or the platform's public one."""
+    written = tmp_path / "order"
+    settings = {"BOT_SELF_HOSTED": "jitsi=meet.ours.example", "JANUS_PAGE_URL": "https://janus.ours.example/"}
+
+    async with open_bots(BOT_PLATFORMS=ALL, BOT_COMMAND=WRITE_ORDER + str(written), **settings) as bots:
+        created = await bots.post("/bots", json={"platform": platform, "native_meeting_id": native_meeting_id})
+        order = BotOrder.model_validate_json(await _content(written))
+
+    assert created.status_code == 201, created.text
+    assert (order.platform, order.native_meeting_id, order.meeting_url) == (platform, native_meeting_id, None)
+
+
+async def test_a_room_of_our_janus_is_not_looked_for_on_another(open_bots: OpenBots) -> None:
+    """An id that names a server needs the address, which tells where the page lies."""
+    settings = {"BOT_SELF_HOSTED": "janus=10.0.0.1:8000", "JANUS_PAGE_URL": "https://janus.ours.example/"}
+
+    async with open_bots(BOT_PLATFORMS=ALL, **settings) as bots:
+        answer = await bots.post("/bots", json={"platform": "janus", "native_meeting_id": "1234@10.0.0.1:8000"})
+
+    assert (answer.status_code, answer.json()["detail"]) == (422, "meeting_url: is needed for janus")
 
 
 @pytest.mark.parametrize(
