@@ -13,18 +13,20 @@ from vexa_events.identity import Task
 
 ORDER_VARIABLE = "VEXA_BOT_ORDER"
 TOKEN_VARIABLE = "VEXA_SESSION_TOKEN"  # noqa: S105 - a name, not a secret
+LONGEST_WAIT_S = 7_200.0
+LONGEST_STAY_S = 43_200.0
 
 
 class AutomaticLeave(Message):
     """When a bot leaves by itself, in seconds; None leaves it to the bot."""
 
-    waiting_room_s: Annotated[float, Field(ge=10.0, le=7_200.0)] | None = None
+    waiting_room_s: Annotated[float, Field(ge=10.0, le=LONGEST_WAIT_S)] | None = None
     """How long it waits to be let in."""
     startup_alone_s: Annotated[float, Field(ge=10.0, le=14_400.0)] | None = None
     """How long it waits for the first other participant."""
     everyone_left_s: Annotated[float, Field(ge=5.0, le=7_200.0)] | None = None
     """How long it stays once it is alone."""
-    max_age_s: Annotated[float, Field(ge=60.0, le=43_200.0)] | None = None
+    max_age_s: Annotated[float, Field(ge=60.0, le=LONGEST_STAY_S)] | None = None
     """How long it attends at most."""
 
 
@@ -91,10 +93,10 @@ class BotOptions(BaseModel):
 
     join_limit_s: float = Field(60.0, alias="BOT_JOIN_LIMIT_S", gt=0, le=600)
     """How long joining may take, and rejoining after a page was lost."""
-    waiting_room_s: float = Field(600.0, alias="BOT_WAITING_ROOM_S", gt=0, le=7_200)
+    waiting_room_s: float = Field(600.0, alias="BOT_WAITING_ROOM_S", gt=0, le=LONGEST_WAIT_S)
     startup_alone_s: float = Field(600.0, alias="BOT_STARTUP_ALONE_S", gt=0, le=14_400)
     everyone_left_s: float = Field(60.0, alias="BOT_EVERYONE_LEFT_S", gt=0, le=7_200)
-    max_age_s: float = Field(14_400.0, alias="BOT_MAX_AGE_S", gt=0, le=43_200)
+    max_age_s: float = Field(14_400.0, alias="BOT_MAX_AGE_S", gt=0, le=LONGEST_STAY_S)
     """These four hold where the order's automatic_leave says nothing else; what they mean stands there."""
 
     def options_env(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, SecretStr, WebsocketUrl, field_validator, model_validator
 
-from vexa_events.launch import BotOptions
+from vexa_events.launch import LONGEST_STAY_S, LONGEST_WAIT_S, BotOptions
 from vexa_functions.bots.platforms import REPLAY, RULES
 from vexa_functions.hosting.settings import Settings
 
@@ -114,6 +114,11 @@ class BotsSettings(Settings, BotOptions):
         """The platforms to offer; a recording needs the folder that it lies in."""
         named = frozenset(_words(self.platforms)) or frozenset({REPLAY})
         return named if self.replay_dir else named - {REPLAY}
+
+    @property
+    def longest_session_s(self) -> float:
+        """The longest that a bot may take which a request told to be as patient as it can be."""
+        return self.join_limit_s + LONGEST_WAIT_S + LONGEST_STAY_S + self.flush_limit_s
 
     @property
     def platform_by_host(self) -> dict[str, str]:

@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vexa_functions.bots.launchers.launcher import Launcher
 from vexa_functions.bots.launchers.process import ProcessLauncher
 from vexa_functions.bots.settings import BotsSettings, LauncherName
+
+if TYPE_CHECKING:
+    from vexa_functions.bots.launchers.kubernetes_job import JobShape
 
 
 @asynccontextmanager
@@ -23,6 +27,20 @@ async def open_launcher(settings: BotsSettings) -> AsyncIterator[Launcher]:
         case LauncherName.KUBERNETES:
             async with _kubernetes(settings) as launcher:
                 yield launcher
+
+
+def job_shape(settings: BotsSettings) -> "JobShape":
+    """Say what the settings make of every bot's Job."""
+    from vexa_functions.bots.launchers.kubernetes_job import JobShape  # noqa: PLC0415 - see the module
+
+    return JobShape(
+        image=settings.image or "",
+        deployment=settings.deployment,
+        memory_mb=settings.memory_mb,
+        cpus=settings.cpus,
+        deadline_s=round(settings.longest_session_s),
+        recording=settings.replay_dir / settings.recording if settings.replay_dir and settings.recording else None,
+    )
 
 
 @asynccontextmanager
@@ -51,17 +69,10 @@ async def _kubernetes(settings: BotsSettings) -> AsyncIterator[Launcher]:
     from lightkube import KubeConfig  # noqa: PLC0415 - see the module
 
     from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher  # noqa: PLC0415
-    from vexa_functions.bots.launchers.kubernetes_job import JobShape  # noqa: PLC0415
 
-    shape = JobShape(
-        image=settings.image or "",
-        deployment=settings.deployment,
-        memory_mb=settings.memory_mb,
-        cpus=settings.cpus,
-        deadline_s=round(settings.max_session_s),
-        recording=settings.replay_dir / settings.recording if settings.replay_dir and settings.recording else None,
-    )
     file = settings.kubeconfig
     read_config = partial(KubeConfig.from_file, file) if file else KubeConfig.from_service_account
-    async with aclosing(KubernetesLauncher(shape, namespace=settings.namespace, read_config=read_config)) as launcher:
+    async with aclosing(
+        KubernetesLauncher(job_shape(settings), namespace=settings.namespace, read_config=read_config)
+    ) as launcher:
         yield launcher
