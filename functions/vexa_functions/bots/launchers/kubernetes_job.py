@@ -6,7 +6,7 @@ with it; the Job itself holds no secret. A Job is made suspended, so that no pod
 starts before its Secret is there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +41,13 @@ LABELS = {"app.kubernetes.io/name": "vexa-bot", "app.kubernetes.io/managed-by": 
 USER_ID = 10_001
 """The user that the bot's image makes."""
 DEADLINE_GRACE_S = 3_600
-"""A Job outlives its session's token by this much, for the last audio to be stored."""
+"""A Job may take this much longer than the longest attendance: its node may have to be started, its image pulled."""
 KEPT_AFTER_END_S = 3_600
 """Far longer than the time between two ticks, so that no exit code is missed."""
 STOP_GRACE_S = 30
-"""What a bot gets between SIGTERM and SIGKILL; it needs ten seconds."""
+"""What a bot gets between SIGTERM and SIGKILL; it takes 20 at most."""
+SAYS_NOTHING = frozenset({"Error", "Completed"})
+"""What a container's end is called where the cluster knows no more than its code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,7 @@ class JobShape:
     memory_mb: int
     cpus: float
     deadline_s: int
+    """The longest that a bot may attend, from its launch until everything is stored."""
     recording: Path | None = None
     """Where the ConfigMap of the folder's name is laid: a recorded meeting to try bots with."""
 
@@ -104,17 +107,20 @@ def secret_of(bot: NewBot, job: Job) -> Secret:
     )
 
 
-def seen(job: Job, pods: Iterable[Pod]) -> Observation:
+def seen(job: Job, pods: Sequence[Pod]) -> Observation:
     """Read the state of a bot out of its Job, and of the pods that the Job made."""
     conditions = {found.type: found for found in (job.status and job.status.conditions) or [] if found.status == "True"}
     if "Complete" in conditions:
         return Exited(0, at=job.status.completionTime if job.status else None)
     if "Failed" in conditions:
-        ended, why = _terminated(pods), conditions["Failed"].reason
+        ended, why = _terminated(pods), _cause(pods) or conditions["Failed"].reason
         return Exited(None, why) if ended is None else Exited(ended.exitCode, why, at=ended.finishedAt)
-    if "Suspended" in conditions and not (job.status and job.status.active):
+    if any(_runs(pod) for pod in pods):
+        return Running()
+    # The condition outlives the order for a moment, since whoever writes it is told of the order later.
+    if "Suspended" in conditions and job.spec and job.spec.suspend:
         return Exited(None, "was suspended")
-    return Running() if any(_runs(pod) for pod in pods) else Starting(_hindrance(pods))
+    return Starting(_hindrance(pods))
 
 
 def _pod_of(bot: NewBot, shape: JobShape) -> PodSpec:
@@ -169,7 +175,7 @@ def _runs(pod: Pod) -> bool:
     return pod.status is not None and pod.status.phase == "Running"
 
 
-def _terminated(pods: Iterable[Pod]) -> ContainerStateTerminated | None:
+def _terminated(pods: Sequence[Pod]) -> ContainerStateTerminated | None:
     for pod in pods:
         for container in (pod.status and pod.status.containerStatuses) or []:
             if container.state and container.state.terminated:
@@ -177,7 +183,16 @@ def _terminated(pods: Iterable[Pod]) -> ContainerStateTerminated | None:
     return None
 
 
-def _hindrance(pods: Iterable[Pod]) -> str | None:
+def _cause(pods: Sequence[Pod]) -> str | None:
+    """Say what ended a pod where the cluster knows: a node that evicted it, or a limit that it broke."""
+    ended = _terminated(pods)
+    reasons = [pod.status.reason for pod in pods if pod.status and pod.status.reason]
+    if ended is not None and ended.reason not in SAYS_NOTHING:
+        reasons.append(ended.reason or "")
+    return reasons[0] if reasons else None
+
+
+def _hindrance(pods: Sequence[Pod]) -> str | None:
     """Say why a pod does not run: a container that waits, or a pod that no node takes."""
     for pod in pods:
         for container in (pod.status and pod.status.containerStatuses) or []:
