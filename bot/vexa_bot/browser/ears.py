@@ -13,6 +13,7 @@ from vexa_bot.browser.snapshot import Snapshot
 from vexa_bot.browser.speaking import Speaking
 from vexa_bot.browser.tracks import TrackId, Tracks
 from vexa_bot.capture import Fact
+from vexa_bot.session_clock import WallClock
 from vexa_events.identity import StreamKind
 
 logger = logging.getLogger(__name__)
@@ -27,11 +28,12 @@ HELD_CHUNKS = 15
 class Ears:
     """The sound of one session, over all its pages."""
 
-    def __init__(self, site: Site, *, zero_at: datetime) -> None:
+    def __init__(self, site: Site, *, zero_at: datetime, clock: WallClock | None = None) -> None:
         self.is_loud = False
         """Whether anything was heard at the last look."""
         self._site = site
         self._is_mixed = site.lane.kind is StreamKind.MIXED
+        self._clock = clock or WallClock()
         self._zero_unix_ms = round(zero_at.timestamp() * 1_000)
         self._tracks = Tracks(site.lane.kind, zero_unix_ms=self._zero_unix_ms)
         self._speaking = Speaking()
@@ -45,14 +47,15 @@ class Ears:
     def hear(self, message: PageMessage) -> Iterator[Fact]:
         """Take in sound or its end, or who is shown as speaking."""
         if isinstance(message, AudioChunk):
-            self._held[message.doc, message.track].append(message)
+            unset = message.model_copy(update={"at": self._clock.unset_ms(message.at)})
+            self._held[message.doc, message.track].append(unset)
             if not self._is_held((message.doc, message.track)):
                 yield from self._release((message.doc, message.track))
         elif isinstance(message, TrackEnded):
             yield from self._release((message.doc, message.track))
             yield from self._tracks.end((message.doc, message.track))
         elif isinstance(message, SpeakingNow) and self._is_mixed:
-            yield from self._speaking.look(round(message.at) - self._zero_unix_ms, message.names)
+            yield from self._speaking.look(round(self._clock.unset_ms(message.at)) - self._zero_unix_ms, message.names)
 
     def look(self, facts: Sequence[PageFacts], snapshot: Snapshot) -> Iterator[Fact]:
         """Take in what the page shows: whose tracks they are, and whether capture works."""
@@ -62,10 +65,10 @@ class Ears:
         self._owners = {id_: self._site.owner(track, tiles.get(id_), snapshot) for id_, track in tracks.items()}
         self._check_capture(facts, tracks)
         yield from self._name(tracks, snapshot)
-        yield from self._tracks.silence(_now_unix_ms())
+        yield from self._tracks.silence(self._clock.now_unix_ms())
         if self._orphans_until_s is not None and time.monotonic() > self._orphans_until_s:
             self._orphans_until_s = None
-            yield from self._tracks.give_up_orphans(_now_unix_ms())
+            yield from self._tracks.give_up_orphans(self._clock.now_unix_ms())
 
     def lose_page(self) -> None:
         """Note that the page is gone."""
@@ -82,7 +85,7 @@ class Ears:
     def finish(self) -> Iterator[Fact]:
         """Tell who was speaking at the end, and account for what a lost page never brought."""
         yield from self._speaking.stop()
-        yield from self._tracks.give_up_orphans(_now_unix_ms())
+        yield from self._tracks.give_up_orphans(self._clock.now_unix_ms())
 
     def _is_held(self, track: TrackId) -> bool:
         """Whether the sound of a track waits for its owner's name, which may belong to a stream of a lost page."""
@@ -116,7 +119,3 @@ class Ears:
 def _faults(facts: PageFacts) -> list[str]:
     stopped = [f"audio context is {facts.context}"] if facts.tracks and facts.context not in {None, "running"} else []
     return [*facts.faults, *stopped]
-
-
-def _now_unix_ms() -> int:
-    return round(time.time() * 1_000)

@@ -12,6 +12,7 @@ from vexa_bot.browser.page_messages import SAMPLES_PER_MS, AudioChunk, PageFacts
 from vexa_bot.browser.snapshot import Snapshot
 from vexa_bot.capture import AudioHeard, AudioMissed, Fact, SpeakerLearnt, StreamFound
 from vexa_bot.platforms.janus import JanusSite
+from vexa_bot.session_clock import WallClock
 from vexa_events.identity import MissingReason
 
 DOC, NEXT_DOC = "a" * 16, "b" * 16
@@ -43,6 +44,26 @@ def _facts(*, doc: str = DOC, level: float = 0.1, peak: float = 0.1, owner: str 
 
 def _of_kind(facts: list[Fact], kind: type) -> list[Fact]:
     return [fact for fact in facts if isinstance(fact, kind)]
+
+
+@pytest.mark.parametrize("set_by_s", [-3_600.0, -1.0, 1.0, 3_600.0])
+def test_a_wall_clock_that_is_set_moves_no_sound(set_by_s: float) -> None:
+    """Nor makes a hole, in this page or in the one that replaces it; what was stamped before it was set comes first."""
+    now = {"wall": 1_000_000.0, "steady": 5.0}
+    clock = WallClock(wall=lambda: now["wall"], steady=lambda: now["steady"])
+    ears = Ears(JanusSite("http://localhost/"), zero_at=datetime.fromtimestamp(now["wall"], UTC), clock=clock)
+    facts: list[Fact] = []
+
+    for number in range(40):
+        now["wall"] += 0.2 + (set_by_s if number == 10 else 0.0)
+        now["steady"] += 0.2
+        heard = {"doc": DOC if number < 30 else NEXT_DOC, "track": 1, "at": now["wall"] * 1_000}
+        facts += ears.hear(_chunk(number).model_copy(update=heard))
+        facts += ears.look([_facts()], NOW)
+
+    starts = [fact.from_ms for fact in _of_kind(facts, AudioHeard) if isinstance(fact, AudioHeard)]
+    assert starts == [200 * number for number in range(40)]
+    assert _of_kind(facts, AudioMissed) == []
 
 
 def test_a_panels_name_is_the_streams(ears: Ears) -> None:
