@@ -8,6 +8,7 @@ from datetime import datetime
 
 from vexa_bot.browser.attribution import LOUD, Attribution
 from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, SpeakingNow, TrackEnded, TrackFacts
+from vexa_bot.browser.page_script import REPORT_EVERY_MS
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot
 from vexa_bot.browser.speaking import Speaking
@@ -19,6 +20,8 @@ from vexa_events.identity import StreamKind
 logger = logging.getLogger(__name__)
 DEAF_LOOKS = 6
 """So many looks in a row must a track be loud on the network and silent in the capture."""
+DEAF_MS = DEAF_LOOKS * REPORT_EVERY_MS
+"""How long that is at least."""
 ORPHAN_LIMIT_S = 10.0
 """How long after a rejoin a stream waits for its speaker's new track."""
 HELD_CHUNKS = 15
@@ -63,7 +66,7 @@ class Ears:
         self.is_loud = any(track.level > LOUD or track.peak > LOUD for track in tracks.values())
         tiles = {(each.doc, number): name for each in facts for number, name in each.owners.items()}
         self._owners = {id_: self._site.owner(track, tiles.get(id_), snapshot) for id_, track in tracks.items()}
-        self._check_capture(facts, tracks)
+        yield from self._check_capture(facts, tracks)
         yield from self._name(tracks, snapshot)
         yield from self._tracks.silence(self._clock.now_unix_ms())
         if self._orphans_until_s is not None and time.monotonic() > self._orphans_until_s:
@@ -105,12 +108,14 @@ class Ears:
             speaking=() if self._is_mixed else [person.name for person in snapshot.people if person.speaking],
         )
 
-    def _check_capture(self, facts: Sequence[PageFacts], tracks: dict[TrackId, TrackFacts]) -> None:
+    def _check_capture(self, facts: Sequence[PageFacts], tracks: dict[TrackId, TrackFacts]) -> Iterator[Fact]:
         for id_, track in tracks.items():
             is_deaf = track.level > LOUD and track.peak == 0.0
             self._deaf_looks[id_] = self._deaf_looks[id_] + 1 if is_deaf else 0
             if self._deaf_looks[id_] >= DEAF_LOOKS and self._tracks.note_deaf(id_):
                 logger.error("capture is silent while the network is not", extra={"track": id_[1]})
+                deaf_since_ms = self._clock.now_unix_ms() - self._zero_unix_ms - DEAF_MS
+                yield from self._tracks.owe(id_, deaf_since_ms, speaker=self._owners.get(id_))
         for fault in {fault for each in facts for fault in _faults(each)} - self._known_faults:
             self._known_faults.add(fault)
             logger.error("capture fault", extra={"fault": fault})

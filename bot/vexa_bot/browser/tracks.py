@@ -107,6 +107,11 @@ class Tracks:
         self._deaf.add(track)
         return is_new
 
+    def owe(self, track: TrackId, from_ms: int, *, speaker: str | None) -> Iterator[Fact]:
+        """Begin the stream of a deaf track of which no sample came yet: what it has to say is missing from here on."""
+        if track not in self._streams:
+            yield from self._begin(track, max(0, from_ms), speaker)
+
     def end(self, track: TrackId) -> Iterator[Fact]:
         """Note that a track is over."""
         self._deaf.discard(track)

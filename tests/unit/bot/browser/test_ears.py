@@ -92,6 +92,25 @@ def test_a_capture_that_hears_nothing_of_a_loud_track_is_a_fault(ears: Ears, cap
     assert caplog.messages.count("capture is silent while the network is not") == 1
 
 
+def test_a_loud_track_of_which_no_sample_comes_is_missing_audio() -> None:
+    """A page that cannot tap it at all tells nothing but the level; what was said is not silently absent."""
+    steady_s = [0.0]
+    clock = WallClock(wall=lambda: 1_000.0, steady=lambda: steady_s[0])
+    ears = Ears(JanusSite("http://localhost/"), zero_at=datetime.fromtimestamp(1_000.0, UTC), clock=clock)
+    facts: list[Fact] = []
+
+    for _ in range(60):
+        steady_s[0] += 0.5
+        facts += ears.look([_facts(level=0.1, peak=0.0, owner="Joe")], NOW)
+
+    (found,) = (fact for fact in facts if isinstance(fact, StreamFound))
+    (learnt,) = (fact for fact in facts if isinstance(fact, SpeakerLearnt))
+    missed = [fact for fact in facts if isinstance(fact, AudioMissed)]
+    assert (found.start_ms, learnt.key, learnt.speaker) == (0, found.key, "Joe")
+    assert {(miss.key, miss.reason) for miss in missed} == {(found.key, MissingReason.CAPTURE_SILENT)}
+    assert missed[-1].until_ms > 24_000
+
+
 def test_a_quiet_track_is_no_fault(ears: Ears) -> None:
     """Its zeros are audio."""
     list(ears.hear(_chunk(0)))
