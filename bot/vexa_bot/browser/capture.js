@@ -6,7 +6,9 @@
   delete globalThis[binding]; // the page's own scripts have no business with it
 
   const doc = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const emit = (message) => void emitText(JSON.stringify({ doc, ...message })).catch(() => {});
+  // Names are cut between any two units, and people give themselves any name: what no database holds is replaced.
+  const storable = (_, value) => (typeof value === "string" ? value.toWellFormed().replaceAll("\0", "\ufffd") : value);
+  const emit = (message) => void emitText(JSON.stringify({ doc, ...message }, storable)).catch(() => {});
   const taps = new Map(); // by track object: ids repeat, Janus calls every track "janus0"
   const connections = new Set();
   const faults = new Set();

@@ -3,7 +3,7 @@
 import base64
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.errors import InvalidMessage
@@ -16,10 +16,18 @@ CHUNK_SAMPLES = SAMPLE_RATE_HZ * CHUNK_MS // 1_000
 """A multiple of the 128 samples in which a page renders audio."""
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1_000
 
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
 DocumentId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 TrackNumber = Annotated[int, Field(ge=1, le=1_000_000)]
-ShortText = Annotated[str, Field(max_length=1_000)]
-PersonName = Annotated[str, Field(min_length=1, max_length=255)]
+ShortText = Annotated[str, Field(max_length=1_000), AfterValidator(_storable)]
+PersonName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_storable)]
+UnixMs = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Level = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
@@ -45,7 +53,7 @@ class AudioChunk(_PageMessage):
     track: TrackNumber
     first: Annotated[int, Field(ge=0)]
     """Number of the first sample on the clock of the document's audio context."""
-    at: Annotated[float, Field(ge=0.0)]
+    at: UnixMs
     """When the last sample was rendered, in Unix milliseconds."""
     samples: Annotated[bytes, BeforeValidator(_decode)] = Field(alias="pcm")
 
@@ -61,7 +69,7 @@ class SpeakingNow(_PageMessage):
     """Who is shown as speaking at one moment."""
 
     kind: Literal["speaking"]
-    at: Annotated[float, Field(ge=0.0)]
+    at: UnixMs
     """In Unix milliseconds."""
     names: Annotated[tuple[PersonName, ...], Field(max_length=300)]
 
@@ -86,7 +94,7 @@ class Person(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: ShortText
-    name: ShortText
+    name: PersonName
     self: bool = False
     speaking: bool = False
 
@@ -103,7 +111,7 @@ class PageFacts(_PageMessage):
     marks: dict[str, ShortText] = Field(default_factory=dict, max_length=100)
     """Text of each visible mark by its name."""
     people: Annotated[tuple[Person, ...], Field(max_length=300)] = ()
-    owners: dict[TrackNumber, ShortText] = Field(default_factory=dict, max_length=1_000)
+    owners: dict[TrackNumber, PersonName] = Field(default_factory=dict, max_length=1_000)
     """Name of the tile that plays a track, by the track's number."""
 
 

@@ -7,10 +7,14 @@
   const isVisible = (element) => element.checkVisibility({ checkOpacity: false, checkVisibilityCSS: true });
   const textOf = (element) => (element.innerText || element.getAttribute("aria-label") || "").trim();
 
+  // What people call themselves says nothing about the meeting, be it "Lobby" or "The meeting has ended".
+  const namesPeople = (element) => Boolean(marks.tile && (element.closest(marks.tile) || element.querySelector(marks.tile)));
+
   const find = ({ css, text }) => {
     const wanted = text && new RegExp(text, "i");
     for (const element of document.querySelectorAll(css)) {
-      if (isVisible(element) && (!wanted || wanted.test(textOf(element)))) return textOf(element).slice(0, MAX_TEXT);
+      const fits = isVisible(element) && (!wanted || (wanted.test(textOf(element)) && !namesPeople(element)));
+      if (fits) return textOf(element).slice(0, MAX_TEXT);
     }
     return null;
   };

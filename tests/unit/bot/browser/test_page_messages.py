@@ -47,6 +47,11 @@ def test_samples_are_whole_milliseconds() -> None:
         _text(kind="audio", track=1, first=0, at=1.0, pcm=None),
         _text(kind="facts", people=[{"id": "x", "name": "y" * 2_000}]),
         _text(kind="facts", people=[{"id": "x", "name": "y"}] * 301),
+        _text(kind="facts", people=[{"id": "x", "name": "y\x00"}]),
+        _text(kind="facts", owners={"1": "y" * 256}),
+        _text(kind="speaking", at=1.0, names=["y\x00"]),
+        _text(kind="speaking", at=float("inf"), names=["y"]),
+        _text(kind="ended", track=1, more=1)[:-1] + ',"kind":"speaking","at":1e999,"names":[]}',
         _text(kind="facts", marks={"a": "x" * MAX_MESSAGE_CHARS}),
     ],
 )
