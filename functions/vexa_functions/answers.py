@@ -20,7 +20,7 @@ URL_BY_PLATFORM = {
 class Answer(BaseModel):
     """Base of every answer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class MessageAnswer(Answer):

@@ -4,14 +4,12 @@ import logging
 
 from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage, Unavailable
-from vexa_events.publisher import Publisher
+from vexa_functions.sink import Publisher
 from vexa_functions.store.tables import Store, Tables
 
 logger = logging.getLogger(__name__)
 
 BATCH = 50
-PUBLISH_TIMEOUT_S = 3.0
-"""A sink that hangs must not keep the request waiting that filled the outbox."""
 MAX_BATCHES = 20
 """A drain ends after this many batches; the next tick goes on."""
 

@@ -27,7 +27,7 @@ def _to_come(moment: datetime) -> datetime:
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
 
 class UserRequest(_Body):

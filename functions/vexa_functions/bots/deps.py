@@ -1,14 +1,11 @@
 """What the bots function works with, opened on first use."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpx
-
 from vexa_events.identity import BotStatus
-from vexa_events.publisher import SinkPublisher
 from vexa_events.registry import CONTRACTS, bot_type
 from vexa_functions.bots.admission import OpenAdmission, PoolAdmission
 from vexa_functions.bots.announcing import Announcer
@@ -20,7 +17,8 @@ from vexa_functions.bots.reconciling import Reconciler
 from vexa_functions.bots.service import BotService, Terms
 from vexa_functions.bots.settings import BotsSettings
 from vexa_functions.live_feed import LiveFeed, open_valkey
-from vexa_functions.relay import PUBLISH_TIMEOUT_S, Relay
+from vexa_functions.relay import Relay
+from vexa_functions.sink import Sink
 from vexa_functions.store.tables import open_store
 
 
@@ -41,13 +39,12 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
     async with (
         open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
         open_valkey(str(settings.redis_url)) as valkey,
-        httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+        aclosing(Sink(str(settings.sink), token_file=settings.sink_token_file)) as sink,
         open_launcher(settings) as launcher,
     ):
         live = LiveFeed(valkey)
         source = CONTRACTS[bot_type(BotStatus.REQUESTED)].source
-        publisher = SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file)
-        announcer = Announcer(Relay(store, publisher, source=source), live)
+        announcer = Announcer(Relay(store, sink, source=source), live)
         admission = PoolAdmission(valkey, store) if settings.admission == "pool" else OpenAdmission()
         launching = Launching(store, launcher, announcer, _launch_terms(settings))
         yield BotsDeps(

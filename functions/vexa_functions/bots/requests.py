@@ -33,13 +33,13 @@ Language = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum
 class AutomaticLeaveRequest(AutomaticLeave):
     """When the bot is to leave by itself, in seconds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class BotRequest(BaseModel):
     """Which meeting a bot is to attend: by platform and id, or by the address that people open."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     platform: Name | None = None
     native_meeting_id: Name | None = None
@@ -82,7 +82,7 @@ class BotRequest(BaseModel):
 class ConfigRequest(BaseModel):
     """What an active bot is to do from now on; absent fields stay, and a null language lets the model detect it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     language: Language | None = None
     task: Task | None = None

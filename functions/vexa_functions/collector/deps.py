@@ -4,16 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
-
-from vexa_events.publisher import SinkPublisher
 from vexa_events.registry import CONTRACTS, MEETING_FINALIZED
 from vexa_functions.collector.finalizing import Finalizer
 from vexa_functions.collector.ingest import Ingest
 from vexa_functions.collector.repairing import Repairer
 from vexa_functions.collector.settings import CollectorSettings
 from vexa_functions.live_feed import LiveFeed, open_valkey
-from vexa_functions.relay import PUBLISH_TIMEOUT_S, Relay
+from vexa_functions.relay import Relay
+from vexa_functions.sink import Sink
 from vexa_functions.store.tables import Store, open_store
 
 
@@ -35,11 +33,10 @@ async def open_deps(settings: CollectorSettings) -> AsyncIterator[CollectorDeps]
     async with (
         open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
         open_valkey(str(settings.redis_url)) as valkey,
-        httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+        aclosing(Sink(str(settings.sink), token_file=settings.sink_token_file)) as sink,
         aclosing(Ingest(store, LiveFeed(valkey))) as ingest,
     ):
-        publisher = SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file)
-        relay = Relay(store, publisher, source=CONTRACTS[MEETING_FINALIZED].source)
+        relay = Relay(store, sink, source=CONTRACTS[MEETING_FINALIZED].source)
         yield CollectorDeps(
             store=store,
             ingest=ingest,

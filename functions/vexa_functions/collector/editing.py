@@ -23,7 +23,7 @@ LanguageTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z
 class MeetingNotes(BaseModel):
     """What a user may write down about a meeting; absent fields stay, null ones are cleared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     name: Name | None = None
     participants: Annotated[tuple[Name, ...], Field(max_length=500)] | None = None
@@ -34,7 +34,7 @@ class MeetingNotes(BaseModel):
 class MeetingChange(BaseModel):
     """A change of a meeting."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     data: MeetingNotes
 

@@ -2,16 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
-import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vexa_events.publisher import SinkPublisher
 from vexa_functions.answers import MessageAnswer
 from vexa_functions.auth.admin_key import check_admin_key
 from vexa_functions.dead_letters import service
@@ -30,9 +28,8 @@ from vexa_functions.hosting.parameters import (
     row_id_in_query,
     text_in_query,
 )
+from vexa_functions.sink import Publisher, Sink
 from vexa_functions.store.tables import Store, open_store
-
-PUBLISH_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +37,7 @@ class DeadLettersDeps:
     """The function's graph."""
 
     store: Store
-    publisher: SinkPublisher
+    publisher: Publisher
     admin_key: str
 
 
@@ -49,11 +46,11 @@ async def open_deps(settings: DeadLettersSettings) -> AsyncIterator[DeadLettersD
     """Put the function together."""
     async with (
         open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
-        httpx.AsyncClient(timeout=PUBLISH_TIMEOUT_S) as client,
+        aclosing(Sink(str(settings.sink), token_file=settings.sink_token_file)) as sink,
     ):
         yield DeadLettersDeps(
             store=store,
-            publisher=SinkPublisher(client, str(settings.sink), token_file=settings.sink_token_file),
+            publisher=sink,
             admin_key=settings.admin_api_key.get_secret_value(),
         )
 

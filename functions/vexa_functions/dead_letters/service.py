@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from vexa_events.envelope import Event
 from vexa_events.errors import Conflict, NotFound
-from vexa_events.publisher import Publisher
 from vexa_functions.answers import MessageAnswer
 from vexa_functions.dead_letters.answers import DeadLetterAnswer, DeadLettersAnswer
 from vexa_functions.dead_letters.salvage import Letter
+from vexa_functions.sink import Publisher
 from vexa_functions.store.dead_letters import Failure
 from vexa_functions.store.tables import Store
 

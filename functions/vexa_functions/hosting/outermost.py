@@ -24,19 +24,17 @@ class Outermost:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; inside another Outermost the id is that one's."""
+        """Pass the request on under the id that its caller gave it, or a new one."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif _KEY in scope:
-            await self._pass_on(scope, receive, _Answer(send))
-        else:
-            given = next((value for name, value in scope["headers"] if name == _HEADER), b"")
-            scope[_KEY] = given_or_new(given.decode("latin-1"))
-            bound = context.set({**context.get(), "request_id": scope[_KEY]})
-            try:
-                await self._pass_on(scope, receive, _IdentifiedAnswer(send, scope[_KEY]))
-            finally:
-                context.reset(bound)
+            return
+        given = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+        scope[_KEY] = given_or_new(given.decode("latin-1"))
+        bound = context.set({**context.get(), "request_id": scope[_KEY]})
+        try:
+            await self._pass_on(scope, receive, _Answer(send, scope[_KEY]))
+        finally:
+            context.reset(bound)
 
     async def _pass_on(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -51,27 +49,16 @@ class Outermost:
 
 
 class _Answer:
-    """Sends on, and knows whether anything was sent."""
+    """Sends on, with the request's id in the headers, and knows whether anything was sent."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
+        self._request_id = request_id
         self.is_started = False
 
     async def __call__(self, message: Message) -> None:
         self.is_started = True
-        await self._send(message)
-
-
-class _IdentifiedAnswer(_Answer):
-    """Sends on, with the request's id in the headers."""
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        super().__init__(send)
-        self._request_id = request_id
-
-    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.is_started = True
             others = [header for header in message.get("headers", ()) if header[0] != _HEADER]
             message["headers"] = [*others, (_HEADER, self._request_id.encode())]
         await self._send(message)

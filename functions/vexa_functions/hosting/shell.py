@@ -1,23 +1,21 @@
 """
-The outer shell of a function in an image or under local-dev.
+The shell of a function in an image or under local-dev.
 
 It owns what functions-framework has no place for: a health check, WebSocket
-routes, and the end of the process's resources. Everything else is the
-framework's own ASGI app, so both ways of hosting serve the same routes.
+routes, and the end of the process's resources. Requests go to the function's
+own app, the same that the framework's command serves.
 """
 
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from functions_framework.aio import create_asgi_app
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from vexa_events.logs import configure_logging
 from vexa_functions.hosting.function import Function
@@ -29,26 +27,28 @@ QUIET = ("httpx", "httpcore", "uvicorn.access", "uvicorn.error")
 """Of these only warnings are logged: what they tell beside holds addresses, and with them keys (`/ws?api_key=…`)."""
 
 
-def shell(
-    target: str, function: Callable[[], Function], *, source: Path, routes: Sequence[BaseRoute] = ()
-) -> Starlette:
-    """Wrap the function `target` of the file `source`; settings are read when the server starts."""
+class Shell:
+    """A function as a server runs it; settings are read when the server starts."""
+
+    def __init__(self, function: Callable[[], Function], *, routes: Sequence[BaseRoute] = ()) -> None:
+        self._function = function
+        self._own = Outermost(Starlette(routes=[Route(HEALTH, _healthy), *routes], lifespan=self._lifespan))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] != HEALTH:
+            await self._function().app(scope, receive, send)
+        else:
+            await self._own(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        configure_logging(function().log_level, quiet=QUIET)
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        function = self._function()
+        configure_logging(function.log_level, quiet=QUIET)
         logging.getLogger("uvicorn.access").propagate = False  # without a reader uvicorn does not spell these lines
         gc.freeze()  # what was imported stays: looking through it again and again is a tenth of a busy function's time
-        async with open_to_prometheus(function().metrics_port):
+        async with open_to_prometheus(function.metrics_port):
             yield
-        await function().aclose()
-
-    framework_app = create_asgi_app(target=target, source=str(source), signature_type="http")  # type: ignore[no-untyped-call]
-    return Starlette(
-        routes=[Route(HEALTH, _healthy), *routes, Mount("/", app=framework_app)],
-        middleware=[Middleware(Outermost)],
-        lifespan=lifespan,
-    )
+        await function.aclose()
 
 
 async def _healthy(_: Request) -> Response:

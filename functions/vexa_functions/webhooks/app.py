@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import get_args
 
-import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,10 +25,9 @@ from vexa_functions.store.tables import Store, open_store
 from vexa_functions.webhooks import service
 from vexa_functions.webhooks.answers import DeliveriesAnswer, DeliveryAnswer, DeliveryStatus, WebhookAnswer
 from vexa_functions.webhooks.courier import Courier
+from vexa_functions.webhooks.receivers import Receivers
 from vexa_functions.webhooks.requests import WebhookRequest
-from vexa_functions.webhooks.sender import Sender
 from vexa_functions.webhooks.settings import WebhooksSettings
-from vexa_functions.webhooks.transport import PublicTransport
 
 NO_CONTENT = 204
 STATUSES = get_args(DeliveryStatus)
@@ -48,16 +46,13 @@ class WebhooksDeps:
 @asynccontextmanager
 async def open_deps(settings: WebhooksSettings) -> AsyncIterator[WebhooksDeps]:
     """Put the function together."""
-    transport = PublicTransport(allow_loopback=settings.allow_loopback)
     async with (
         open_store(str(settings.database_url), max_connections=settings.max_connections) as store,
-        httpx.AsyncClient(
-            transport=transport, timeout=settings.timeout_s, follow_redirects=False, trust_env=False
-        ) as client,
+        aclosing(Receivers(timeout_s=settings.timeout_s, allow_loopback=settings.allow_loopback)) as receivers,
     ):
         yield WebhooksDeps(
             store=store,
-            courier=Courier(store, Sender(client, timeout_s=settings.timeout_s)),
+            courier=Courier(store, receivers),
             signing_key=settings.token_signing_key.get_secret_value(),
             allow_loopback=settings.allow_loopback,
         )

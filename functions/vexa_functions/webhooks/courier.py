@@ -9,8 +9,8 @@ from datetime import timedelta
 from vexa_events.errors import Unavailable
 from vexa_functions.store.tables import Store
 from vexa_functions.store.webhook_deliveries import Claim
+from vexa_functions.webhooks.receivers import Receivers
 from vexa_functions.webhooks.schedule import Outcome, Verdict, pause_s
-from vexa_functions.webhooks.sender import Sender
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ SWEEP_S = 40.0
 class Courier:
     """Tries deliveries; several may run at once, on as many instances as there are."""
 
-    def __init__(self, store: Store, sender: Sender, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, store: Store, receivers: Receivers, *, jitter: Callable[[], float] = random.random) -> None:
         self._store = store
-        self._sender = sender
+        self._receivers = receivers
         self._jitter = jitter
 
     async def deliver(self, delivery_ids: Iterable[int]) -> None:
@@ -53,7 +53,7 @@ class Courier:
             await self._try(claim)
 
     async def _try(self, claim: Claim) -> None:
-        outcome = await self._sender.send(claim.url, claim.delivery.body, secret=claim.secret)
+        outcome = await self._receivers.send(claim.url, claim.delivery.body, secret=claim.secret)
         wait_s = pause_s(outcome, attempts=claim.delivery.round_attempts, jitter=self._jitter())
         status = _status(outcome, wait_s)
         async with self._store.reading() as tables:

@@ -1,16 +1,12 @@
 """A user's webhook and its deliveries, and the notices that events become."""
 
-import socket
 from datetime import timedelta
-
-import httpx
 
 from vexa_events.envelope import Event
 from vexa_events.errors import Conflict, InvalidMessage, NotFound
 from vexa_events.identity import UserId
 from vexa_functions.answers import UserAnswer
 from vexa_functions.store.tables import Store, Tables
-from vexa_functions.webhooks.addresses import Address, is_loopback, is_public, parse_address
 from vexa_functions.webhooks.answers import DeliveriesAnswer, DeliveryAnswer, WebhookAnswer
 from vexa_functions.webhooks.courier import Courier
 from vexa_functions.webhooks.notices import EVENT_TYPES, Notice, notices_of
@@ -26,7 +22,7 @@ SWEEP_LIMIT = 500
 
 async def put_webhook(store: Store, user_id: UserId, wanted: WebhookRequest, *, allow_loopback: bool) -> UserAnswer:
     """Set where a user is told; the answer is the user, with the address among its data."""
-    _check_literal(wanted.webhook_url, allow_loopback=allow_loopback)
+    _check_address(wanted.webhook_url, allow_loopback=allow_loopback)
     async with store.transaction() as tables:
         user = await tables.users.by_id(user_id)
         if user is None:
@@ -118,21 +114,9 @@ async def _add(tables: Tables, notice: Notice) -> int | None:
     )
 
 
-def _check_literal(url: str, *, allow_loopback: bool) -> None:
-    """Refuse early what is no name to resolve; names are checked whenever something is sent."""
-    host = httpx.URL(url).raw_host.decode("ascii")
-    address = _literal(host)
-    if address is None or is_public(address) or (allow_loopback and is_loopback(address)):
-        return
-    raise InvalidMessage("webhook_url: the address is not on the public internet")
+def _check_address(url: str, *, allow_loopback: bool) -> None:
+    """Refuse early what is no name to resolve."""
+    from vexa_functions.webhooks.urls import names_refused_address  # noqa: PLC0415 - brings an HTTP client
 
-
-def _literal(host: str) -> Address | None:
-    """Read a host that is an address, in any spelling that a resolver takes; None for a name."""
-    if host.rstrip(".").lower().rpartition(".")[2] == "localhost":
-        return parse_address("127.0.0.1")
-    try:
-        found = socket.getaddrinfo(host.rstrip("."), None, flags=socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
-        return None
-    return parse_address(str(found[0][4][0]))
+    if names_refused_address(url, allow_loopback=allow_loopback):
+        raise InvalidMessage("webhook_url: the address is not on the public internet")

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 class MeetingRef(BaseModel):
     """A meeting as watchers name it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     platform: Name
     native_id: Name
@@ -39,7 +39,7 @@ class MeetingRef(BaseModel):
 class Subscription(BaseModel):
     """`subscribe` and `unsubscribe`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     meetings: tuple[MeetingRef, ...] = Field(min_length=1, max_length=MAX_SUBSCRIPTIONS)
     since: str | None = Field(None, pattern=POSITION)

@@ -3,9 +3,7 @@
 import io
 import json
 import logging
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,16 +15,7 @@ from starlette.routing import Route
 from vexa_events.logs import JsonLines
 from vexa_functions.hosting.door import answer_errors
 from vexa_functions.hosting.function import Function
-from vexa_functions.hosting.shell import shell
-
-SOURCE = """
-import functions_framework.aio
-from tests_defects import function
-
-@functions_framework.aio.http
-async def broken(_):
-    return function().app
-"""
+from vexa_functions.hosting.shell import Shell
 
 
 async def fail(_: Request) -> Response:
@@ -54,14 +43,9 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize("is_in_shell", [True, False], ids=["in its shell", "alone"])
-async def test_a_defect_is_one_line_with_the_id_that_the_caller_has(
-    log: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_shell: bool
-) -> None:
-    """Neither the framework nor the server tells it again, and the caller hears no more than that there is one."""
-    monkeypatch.setitem(sys.modules, "tests_defects", sys.modules[__name__])
-    source = tmp_path / "main.py"
-    source.write_text(SOURCE)
-    app = shell("broken", function, source=source) if is_in_shell else function().app
+async def test_a_defect_is_one_line_with_the_id_that_the_caller_has(log: io.StringIO, is_in_shell: bool) -> None:
+    """The server does not tell it again, and the caller hears no more than that there is one."""
+    app = Shell(function) if is_in_shell else function().app
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://function") as client:
         answer = await client.get("/fail", headers={"x-request-id": "order-7"})

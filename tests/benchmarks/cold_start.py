@@ -1,0 +1,235 @@
+"""
+What a cold start costs: processor time from process start to the first real answer, beside an empty function.
+
+    python -m tests.benchmarks.cold_start [--rounds 9] [--bare] [--python PATH]
+
+Every process is started anew, hosted as images host ours, and asked once for
+something that needs its database. In each round the empty functions-framework
+function goes first; ratios are to it. Processor time is all that a process and
+its children used in user and system mode, which neighbours touch little;
+elapsed time is told beside. Everything is compiled and in the page cache.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import psutil
+from tests.benchmarks.stage import SIGNING_KEY, Databases, Meeting, databases, new_key, open_meeting, program, say
+
+import vexa_events
+import vexa_functions
+from vexa_events.envelope import Event, encode_binary
+from vexa_events.identity import BotStatus, UserId
+from vexa_events.lifecycle import BotStatusChanged
+from vexa_events.registry import bot_event, committed_event
+from vexa_functions.auth.identity import HEADER, Principal, sign_identity
+from vexa_local.ports import free_port
+
+ANSWERED_WITHIN_S = 60.0
+SCHEDULED = 2
+"""What Linux calls the clock of all threads of a process (CPUCLOCK_SCHED)."""
+ADMIN_KEY = "an administrator's key for a benchmark"
+SOURCES = Path(vexa_functions.__file__).parent
+EVENTS = Path(vexa_events.__file__).parent
+EMPTY = """
+import functions_framework.aio
+from starlette.responses import Response
+
+@functions_framework.aio.http
+async def empty(request):
+    return Response(status_code=204)
+"""
+EMPTY_SHELL = """
+from functions_framework.aio import create_asgi_app
+
+app = create_asgi_app(target="empty", source=__file__.replace("empty_shell", "empty"), signature_type="http")
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One function, and what it is asked first."""
+
+    name: str
+    request: Callable[[int], bytes]
+    """By the number of the round."""
+    source: Path
+    app: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, port: int, *, python: Path, bare: bool) -> list[str]:
+        """Return how it is started: under uvicorn as in images, or under the framework's own command."""
+        if bare:
+            framework = str(python.with_name("functions-framework"))
+            return [framework, "--source", str(self.source), "--target", self.name, "--port", str(port)]
+        options = ["--port", str(port), "--no-access-log", "--no-proxy-headers", "--log-level", "warning"]
+        return [str(python), "-m", "uvicorn", self.app, *options]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """One cold start."""
+
+    cpu_s: float
+    elapsed_s: float
+
+
+def main() -> None:
+    """Measure all in turn and print the medians."""
+    parser = argparse.ArgumentParser(description="Measure what a cold start costs.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--bare", action="store_true", help="under the framework's command instead of uvicorn")
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="one that has what the image has")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        empty = _empty(folder)
+        stores = stack.enter_context(databases(durable=False))
+        meeting = asyncio.run(open_meeting(stores, streams=1))
+        behind = free_port()
+        stack.enter_context(program(empty.command(behind, python=options.python, bare=False), dict(empty.env), behind))
+        asked = [empty, *_functions(stores, meeting, f"http://127.0.0.1:{behind}", folder)]
+        measure = partial(_measure, python=options.python, bare=options.bare)
+        rounds = [[measure(one, turn) for one in asked] for turn in range(options.rounds + 1)]
+    _report([one.name for one in asked], rounds[1:])
+
+
+def _empty(folder: Path) -> Asked:
+    source = folder / "empty.py"
+    source.write_text(EMPTY)
+    (folder / "empty_shell.py").write_text(EMPTY_SHELL)
+    return Asked(
+        name="empty",
+        request=lambda _: _request("GET", "/"),
+        source=source,
+        app="empty_shell:app",
+        env={"PYTHONPATH": str(folder)},
+    )
+
+
+def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path) -> list[Asked]:
+    """Return every function with something that it is asked first, new in each round."""
+    names = ("ADMIN_API_URL", "BOT_MANAGER_URL", "TRANSCRIPTION_COLLECTOR_URL", "K_SINK")
+    env = {
+        **stores.environment,
+        **dict.fromkeys(names, behind),
+        "ADMIN_API_KEY": ADMIN_KEY,
+        "STREAM_URL": "ws://127.0.0.1:9",
+        "BOT_RUN_DIR": str(folder),
+        "PYTHONPATH": os.pathsep.join(map(str, (SOURCES.parent, EVENTS.parent))),
+    }
+    key = asyncio.run(new_key(stores, meeting.user_id))
+    user = UserId(meeting.user_id)
+    requests: dict[str, Callable[[int], bytes]] = {
+        "collector": lambda turn: _post("/events", committed_event(meeting.batch(meeting.stream_uids[0], turn))),
+        "webhooks": lambda turn: _post("/events", _joined(meeting, turn)),
+        "dead_letters": lambda turn: _post("/", _joined(meeting, turn)),
+        "gateway": lambda _: _request("GET", "/meetings", {"x-api-key": key}),
+        "admin": lambda _: _request("GET", "/admin/users", {"x-admin-api-key": ADMIN_KEY}),
+        "bots": lambda _: _request("GET", "/bots/status", {HEADER: _signed(user)}),
+    }
+    return [
+        Asked(
+            name=name,
+            request=request,
+            source=SOURCES / name / "main.py",
+            app=f"vexa_functions.{name}.asgi:app",
+            env=env,
+        )
+        for name, request in requests.items()
+    ]
+
+
+def _joined(meeting: Meeting, turn: int) -> Event:
+    return bot_event(
+        BotStatusChanged(
+            meeting_id=meeting.meeting_id,
+            user_id=meeting.user_id,
+            session_uid=meeting.session_uid,
+            platform="replay",
+            native_meeting_id="bench",
+            status=BotStatus.JOINING,
+            sequence=turn,
+            at=datetime.now(UTC),
+        )
+    )
+
+
+def _signed(user: UserId) -> str:
+    return sign_identity(Principal(user_id=user, scopes=frozenset()), key=SIGNING_KEY)
+
+
+def _post(path: str, event: Event) -> bytes:
+    headers, body = encode_binary(event)
+    return _request("POST", path, headers, body)
+
+
+def _request(method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> bytes:
+    told = {"host": "benchmark", "content-length": str(len(body)), **(headers or {})}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def _measure(one: Asked, turn: int, *, python: Path, bare: bool) -> Cost:
+    port = free_port()
+    command = one.command(port, python=python, bare=bare)
+    began_s = time.perf_counter()
+    process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **one.env}, start_new_session=True)
+    try:
+        answer = _answer(port, one.request(turn), until_s=began_s + ANSWERED_WITHIN_S)
+        elapsed_s = time.perf_counter() - began_s
+        cost = Cost(cpu_s=_cpu_s(process.pid), elapsed_s=elapsed_s)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 204")):
+        raise SystemExit(f"{one.name} answered {answer!r}")
+    return cost
+
+
+def _answer(port: int, request: bytes, *, until_s: float) -> bytes:
+    """Ask as soon as somebody listens, and return the beginning of the answer."""
+    while True:
+        with socket.socket() as connection:
+            connection.settimeout(ANSWERED_WITHIN_S)
+            if connection.connect_ex(("127.0.0.1", port)) == 0:
+                connection.sendall(request)
+                return connection.recv(65_536)
+        if time.perf_counter() > until_s:
+            raise SystemExit(f"nobody listens at {port}")
+        time.sleep(0.002)
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the processor time of a process and its children, to the nanosecond."""
+    pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return sum(time.clock_gettime(~one << 3 | SCHEDULED) for one in pids)
+
+
+def _report(names: Sequence[str], rounds: Sequence[Sequence[Cost]]) -> None:
+    say(f"{'':14}{'CPU ms':>8}{'ratio':>7}{'of rounds':>15}{'elapsed ms':>12}")
+    for number, name in enumerate(names):
+        costs = [turn[number] for turn in rounds]
+        ratios = [turn[number].cpu_s / turn[0].cpu_s for turn in rounds]
+        cpu_ms = statistics.median(cost.cpu_s for cost in costs) * 1000
+        elapsed_ms = statistics.median(cost.elapsed_s for cost in costs) * 1000
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        say(f"{name:14}{cpu_ms:8.0f}{statistics.median(ratios):7.2f}{spread:>15}{elapsed_ms:12.0f}")
+
+
+if __name__ == "__main__":
+    main()
