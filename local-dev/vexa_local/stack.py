@@ -183,12 +183,10 @@ class Stack:
 
     def _function(self, name: str) -> PartSpec:
         port = getattr(self.ports, name)
-        server = (sys.executable, "-m", "uvicorn", f"vexa_functions.{name}.asgi:app")
-        where = ("--host", LOOPBACK, "--port", str(port))
-        options = (*where, "--log-level", "warning", "--no-access-log", "--no-proxy-headers")
+        server = (sys.executable, "-m", "vexa_functions", name, "--host", LOOPBACK, "--port", str(port))
         return self._http_part(
             name,
-            (*server, *options, "--timeout-graceful-shutdown", "3"),
+            (*server, "--grace-s", "3"),
             port=port,
             environment=self._function_environment(name),
         )

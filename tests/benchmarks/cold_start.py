@@ -3,11 +3,12 @@ What a cold start costs: processor time from process start to the first real ans
 
     python -m tests.benchmarks.cold_start [--rounds 9] [--bare] [--python PATH]
 
-Every process is started anew, hosted as images host ours, and asked once for
-something that needs its database. In each round the empty functions-framework
-function goes first; ratios are to it. Processor time is all that a process and
-its children used in user and system mode, which neighbours touch little;
-elapsed time is told beside. Everything is compiled and in the page cache.
+Every process is started anew, ours as in images, and asked once for something
+that needs its database. In each round the empty functions-framework function
+goes first; ratios are to it. Processor time is all that a process and its
+children used in user and system mode, which neighbours touch little; elapsed
+time is told beside. Everything is compiled and in the page cache. `--python`
+names one with the packages that the image has, and no others.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -53,11 +54,6 @@ from starlette.responses import Response
 async def empty(request):
     return Response(status_code=204)
 """
-EMPTY_SHELL = """
-from functions_framework.aio import create_asgi_app
-
-app = create_asgi_app(target="empty", source=__file__.replace("empty_shell", "empty"), signature_type="http")
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +63,17 @@ class Asked:
     name: str
     request: Callable[[int], bytes]
     """By the number of the round."""
+    env: Mapping[str, str]
     source: Path
-    app: str
-    env: Mapping[str, str] = field(default_factory=dict)
+    is_bare: bool
+    """Under the framework's own command instead of in its shell."""
 
-    def command(self, port: int, *, python: Path, bare: bool) -> list[str]:
-        """Return how it is started: under uvicorn as in images, or under the framework's own command."""
-        if bare:
-            framework = str(python.with_name("functions-framework"))
-            return [framework, "--source", str(self.source), "--target", self.name, "--port", str(port)]
-        options = ["--port", str(port), "--no-access-log", "--no-proxy-headers", "--log-level", "warning"]
-        return [str(python), "-m", "uvicorn", self.app, *options]
+    def command(self, python: Path, port: int) -> list[str]:
+        """Return how it is started."""
+        if not self.is_bare:
+            return [str(python), "-m", "vexa_functions", self.name, "--port", str(port)]
+        framework = str(python.with_name("functions-framework"))
+        return [framework, "--source", str(self.source), "--target", self.name, "--port", str(port)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +88,7 @@ def main() -> None:
     """Measure all in turn and print the medians."""
     parser = argparse.ArgumentParser(description="Measure what a cold start costs.")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--bare", action="store_true", help="under the framework's command instead of uvicorn")
+    parser.add_argument("--bare", action="store_true", help="under the framework's command, as the empty one")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="one that has what the image has")
     options = parser.parse_args()
     with ExitStack() as stack:
@@ -101,9 +97,9 @@ def main() -> None:
         stores = stack.enter_context(databases(durable=False))
         meeting = asyncio.run(open_meeting(stores, streams=1))
         behind = free_port()
-        stack.enter_context(program(empty.command(behind, python=options.python, bare=False), dict(empty.env), behind))
-        asked = [empty, *_functions(stores, meeting, f"http://127.0.0.1:{behind}", folder)]
-        measure = partial(_measure, python=options.python, bare=options.bare)
+        stack.enter_context(program(empty.command(options.python, behind), dict(empty.env), behind))
+        asked = [empty, *_functions(stores, meeting, f"http://127.0.0.1:{behind}", folder, is_bare=options.bare)]
+        measure = partial(_measure, python=options.python)
         rounds = [[measure(one, turn) for one in asked] for turn in range(options.rounds + 1)]
     _report([one.name for one in asked], rounds[1:])
 
@@ -111,17 +107,10 @@ def main() -> None:
 def _empty(folder: Path) -> Asked:
     source = folder / "empty.py"
     source.write_text(EMPTY)
-    (folder / "empty_shell.py").write_text(EMPTY_SHELL)
-    return Asked(
-        name="empty",
-        request=lambda _: _request("GET", "/"),
-        source=source,
-        app="empty_shell:app",
-        env={"PYTHONPATH": str(folder)},
-    )
+    return Asked(name="empty", request=lambda _: _request("GET", "/"), env={}, source=source, is_bare=True)
 
 
-def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path) -> list[Asked]:
+def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path, *, is_bare: bool) -> list[Asked]:
     """Return every function with something that it is asked first, new in each round."""
     names = ("ADMIN_API_URL", "BOT_MANAGER_URL", "TRANSCRIPTION_COLLECTOR_URL", "K_SINK")
     env = {
@@ -130,6 +119,7 @@ def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path) -
         "ADMIN_API_KEY": ADMIN_KEY,
         "STREAM_URL": "ws://127.0.0.1:9",
         "BOT_RUN_DIR": str(folder),
+        "METRICS_PORT": str(free_port()),
         "PYTHONPATH": os.pathsep.join(map(str, (SOURCES.parent, EVENTS.parent))),
     }
     key = asyncio.run(new_key(stores, meeting.user_id))
@@ -143,13 +133,7 @@ def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path) -
         "bots": lambda _: _request("GET", "/bots/status", {HEADER: _signed(user)}),
     }
     return [
-        Asked(
-            name=name,
-            request=request,
-            source=SOURCES / name / "main.py",
-            app=f"vexa_functions.{name}.asgi:app",
-            env=env,
-        )
+        Asked(name=name, request=request, env=env, source=SOURCES / name / "main.py", is_bare=is_bare)
         for name, request in requests.items()
     ]
 
@@ -184,9 +168,9 @@ def _request(method: str, path: str, headers: Mapping[str, str] | None = None, b
     return "\r\n".join(lines).encode() + body
 
 
-def _measure(one: Asked, turn: int, *, python: Path, bare: bool) -> Cost:
+def _measure(one: Asked, turn: int, *, python: Path) -> Cost:
     port = free_port()
-    command = one.command(port, python=python, bare=bare)
+    command = one.command(python, port)
     began_s = time.perf_counter()
     process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **one.env}, start_new_session=True)
     try:

@@ -124,13 +124,7 @@ async def new_key(databases: Databases, user_id: int) -> str:
 @contextmanager
 def function(name: str, env: dict[str, str], port: int, *, core: int | None = None) -> Iterator[psutil.Process]:
     """Run a function as local-dev does, on one core where one is named."""
-    app = f"vexa_functions.{name}.asgi:app"
-    with program(
-        [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"],
-        env,
-        port,
-        core,
-    ) as run:
+    with program([sys.executable, "-m", "vexa_functions", name, "--port", str(port)], env, port, core) as run:
         yield run
 
 

@@ -47,9 +47,9 @@ def test_the_bare_command_serves_the_function(name: str, environment: dict[str, 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_shell_serves_the_function_and_its_health(name: str, environment: dict[str, str]) -> None:
-    """Images and local-dev run the shell under uvicorn."""
+    """Images and local-dev run it so."""
     port = free_port()
-    with serving(uvicorn(name, port), environment, port=port) as url:
+    with serving(in_shell(name, port), environment, port=port) as url:
         answer = refused(url, name)
         health = httpx.get(f"{url}/healthz")
 
@@ -61,7 +61,7 @@ def test_the_shell_serves_the_function_and_its_health(name: str, environment: di
 def test_prometheus_reads_at_a_port_that_users_do_not_reach(name: str, environment: dict[str, str]) -> None:
     """Requests are told by their route, and the function's own port tells nothing."""
     port, metrics_port = free_port(), free_port()
-    with serving(uvicorn(name, port), environment | {"METRICS_PORT": str(metrics_port)}, port=port) as url:
+    with serving(in_shell(name, port), environment | {"METRICS_PORT": str(metrics_port)}, port=port) as url:
         refused(url, name)
         at_own_port = httpx.get(f"{url}/metrics", timeout=10)
         told = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).text
@@ -80,7 +80,7 @@ def test_prometheus_reads_at_a_port_that_users_do_not_reach(name: str, environme
 def test_no_key_is_logged_when_a_watcher_comes(environment: dict[str, str], tmp_path: Path) -> None:
     """A browser can give its key in the address of `/ws` alone, and servers like to log addresses."""
     port, log = free_port(), tmp_path / "log"
-    with serving(uvicorn("gateway", port), environment, port=port, log=log) as url:
+    with serving(in_shell("gateway", port), environment, port=port, log=log) as url:
         with connect(f"{url.replace('http', 'ws')}/ws?api_key=vxa_of-a-watcher", close_timeout=5) as socket:
             refused = json.loads(socket.recv(timeout=60))
         httpx.get(f"{url}/meetings", headers={"x-api-key": "vxa_of-a-reader"}, timeout=60)
@@ -95,7 +95,8 @@ def test_missing_settings_stop_the_process_and_are_all_named(name: str) -> None:
     """A function without its settings does not start, prints no value that was set, and names every fault at once."""
     env = {"PATH": os.environ["PATH"], "LOG_LEVEL": "LOUD", "TOKEN_SIGNING_KEY": "short-secret"}
 
-    ended = subprocess.run(uvicorn(name, free_port()), env=env, capture_output=True, text=True, timeout=60, check=False)
+    command = in_shell(name, free_port())
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
     assert ended.returncode != 0
     assert "DATABASE_URL" in ended.stderr
@@ -123,8 +124,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def uvicorn(name: str, port: int) -> list[str]:
-    return [sys.executable, "-m", "uvicorn", f"vexa_functions.{name}.asgi:app", "--port", str(port)]
+def in_shell(name: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "vexa_functions", name, "--port", str(port)]
 
 
 def refused(url: str, name: str) -> httpx.Response:

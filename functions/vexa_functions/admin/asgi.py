@@ -1,4 +1,4 @@
-"""The door for images and local-dev: `uvicorn vexa_functions.admin.asgi:app`."""
+"""What images and local-dev serve: `python -m vexa_functions admin`."""
 
 from vexa_functions.admin.app import function
 from vexa_functions.hosting.shell import Shell

@@ -1,4 +1,4 @@
-"""The door for images and local-dev: `uvicorn vexa_functions.bots.asgi:app`."""
+"""What images and local-dev serve: `python -m vexa_functions bots`."""
 
 from vexa_functions.bots.app import function
 from vexa_functions.hosting.shell import Shell

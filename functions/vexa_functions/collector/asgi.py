@@ -1,4 +1,4 @@
-"""The door for images and local-dev: `uvicorn vexa_functions.collector.asgi:app`."""
+"""What images and local-dev serve: `python -m vexa_functions collector`."""
 
 from vexa_functions.collector.app import function
 from vexa_functions.hosting.shell import Shell

@@ -1,4 +1,4 @@
-"""The door for images and local-dev: `uvicorn vexa_functions.dead_letters.asgi:app`."""
+"""What images and local-dev serve: `python -m vexa_functions dead_letters`."""
 
 from vexa_functions.dead_letters.app import function
 from vexa_functions.hosting.shell import Shell

@@ -1,4 +1,4 @@
-"""The door for images and local-dev: `uvicorn vexa_functions.gateway.asgi:app`."""
+"""What images and local-dev serve: `python -m vexa_functions gateway`."""
 
 from functools import partial
 

@@ -20,7 +20,15 @@ async def open_to_prometheus(port: int | None) -> AsyncIterator[None]:
     if port is None:
         yield
         return
-    config = uvicorn.Config(_answer, host="0.0.0.0", port=port, lifespan="off", log_config=None, access_log=False)  # noqa: S104 - Prometheus is another machine
+    config = uvicorn.Config(
+        _answer,
+        host="0.0.0.0",  # noqa: S104 - Prometheus is another machine
+        port=port,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+    )
     server = _Beside(config)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve())

@@ -1,4 +1,4 @@
-"""The door for images and local-dev: `uvicorn vexa_functions.webhooks.asgi:app`."""
+"""What images and local-dev serve: `python -m vexa_functions webhooks`."""
 
 from vexa_functions.hosting.shell import Shell
 from vexa_functions.webhooks.app import function

@@ -38,7 +38,7 @@ def port() -> int:
 def instance(bots_env: dict[str, str], hung_engine: socket.socket, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """An instance whose launcher hangs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "vexa_functions.bots.asgi:app", "--port", str(port)],
+        [sys.executable, "-m", "vexa_functions", "bots", "--port", str(port)],
         env=bots_env | _docker_at(hung_engine) | {"PATH": os.environ["PATH"]},
     )
     yield process
