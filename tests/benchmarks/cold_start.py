@@ -25,7 +25,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -41,6 +40,7 @@ from vexa_functions.auth.identity import HEADER, Principal, sign_identity
 from vexa_local.ports import free_port
 
 ANSWERED_WITHIN_S = 60.0
+SUCCESS = (b"HTTP/1.1 200", b"HTTP/1.1 204")
 SCHEDULED = 2
 """What Linux calls the clock of all threads of a process (CPUCLOCK_SCHED)."""
 ADMIN_KEY = "an administrator's key for a benchmark"
@@ -68,12 +68,12 @@ class Asked:
     is_bare: bool
     """Under the framework's own command instead of in its shell."""
 
-    def command(self, python: Path, port: int) -> list[str]:
+    def command(self, python: Sequence[str], port: int) -> list[str]:
         """Return how it is started."""
         if not self.is_bare:
-            return [str(python), "-m", "vexa_functions", self.name, "--port", str(port)]
-        framework = str(python.with_name("functions-framework"))
-        return [framework, "--source", str(self.source), "--target", self.name, "--port", str(port)]
+            return [*python, "-m", "vexa_functions", self.name, "--port", str(port)]
+        framework = str(Path(python[0]).with_name("functions-framework"))
+        return [*python, framework, "--source", str(self.source), "--target", self.name, "--port", str(port)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,32 +88,63 @@ def main() -> None:
     """Measure all in turn and print the medians."""
     parser = argparse.ArgumentParser(description="Measure what a cold start costs.")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--bare", action="store_true", help="under the framework's command, as the empty one")
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="one that has what the image has")
+    parser.add_argument("--bare", action="store_true", help="ours under the framework's command too")
+    parser.add_argument("--python", default=sys.executable, help="one that has what the image has")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        empty = _empty(folder)
+        empty = empty_function(folder)
         stores = stack.enter_context(databases(durable=False))
-        meeting = asyncio.run(open_meeting(stores, streams=1))
         behind = free_port()
-        stack.enter_context(program(empty.command(options.python, behind), dict(empty.env), behind))
-        asked = [empty, *_functions(stores, meeting, f"http://127.0.0.1:{behind}", folder, is_bare=options.bare)]
-        measure = partial(_measure, python=options.python)
-        rounds = [[measure(one, turn) for one in asked] for turn in range(options.rounds + 1)]
+        stack.enter_context(program(empty.command([options.python], behind), {}, behind))
+        ours = asyncio.run(functions(stores, behind=f"http://127.0.0.1:{behind}", folder=folder, is_bare=options.bare))
+        asked = [empty, *ours]
+        rounds = [[_measure(one, turn, options.python) for one in asked] for turn in range(options.rounds + 1)]
     _report([one.name for one in asked], rounds[1:])
 
 
-def _empty(folder: Path) -> Asked:
+def empty_function(folder: Path) -> Asked:
+    """Write the function that ours are compared with."""
     source = folder / "empty.py"
     source.write_text(EMPTY)
     return Asked(name="empty", request=lambda _: _request("GET", "/"), env={}, source=source, is_bare=True)
 
 
-def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path, *, is_bare: bool) -> list[Asked]:
-    """Return every function with something that it is asked first, new in each round."""
+async def functions(stores: Databases, *, behind: str, folder: Path, is_bare: bool = False) -> list[Asked]:
+    """Return every function with something that it is asked first, new in each round; `behind` answers anything."""
+    meeting = await open_meeting(stores, streams=1)
+    key = await new_key(stores, meeting.user_id)
+    env = _environment(stores, behind, folder)
+    requests: dict[str, Callable[[int], bytes]] = {
+        "collector": lambda turn: _post("/events", committed_event(meeting.batch(meeting.stream_uids[0], turn))),
+        "webhooks": lambda turn: _post("/events", _joined(meeting, turn)),
+        "dead_letters": lambda turn: _post("/", _joined(meeting, turn)),
+        "gateway": lambda _: _request("GET", "/meetings", {"x-api-key": key}),
+        "admin": lambda _: _request("GET", "/admin/users", {"x-admin-api-key": ADMIN_KEY}),
+        "bots": lambda _: _request("GET", "/bots/status", {HEADER: _signed(UserId(meeting.user_id))}),
+    }
+    return [
+        Asked(name=name, request=request, env=env, source=SOURCES / name / "main.py", is_bare=is_bare)
+        for name, request in requests.items()
+    ]
+
+
+def answer_of(port: int, request: bytes) -> bytes:
+    """Ask as soon as somebody listens, and return the beginning of the answer."""
+    until_s = time.perf_counter() + ANSWERED_WITHIN_S
+    while time.perf_counter() < until_s:
+        with socket.socket() as connection:
+            connection.settimeout(ANSWERED_WITHIN_S)
+            if connection.connect_ex(("127.0.0.1", port)) == 0:
+                connection.sendall(request)
+                return connection.recv(65_536)
+        time.sleep(0.002)
+    raise SystemExit(f"nobody listens at {port}")
+
+
+def _environment(stores: Databases, behind: str, folder: Path) -> dict[str, str]:
     names = ("ADMIN_API_URL", "BOT_MANAGER_URL", "TRANSCRIPTION_COLLECTOR_URL", "K_SINK")
-    env = {
+    return {
         **stores.environment,
         **dict.fromkeys(names, behind),
         "ADMIN_API_KEY": ADMIN_KEY,
@@ -122,20 +153,6 @@ def _functions(stores: Databases, meeting: Meeting, behind: str, folder: Path, *
         "METRICS_PORT": str(free_port()),
         "PYTHONPATH": os.pathsep.join(map(str, (SOURCES.parent, EVENTS.parent))),
     }
-    key = asyncio.run(new_key(stores, meeting.user_id))
-    user = UserId(meeting.user_id)
-    requests: dict[str, Callable[[int], bytes]] = {
-        "collector": lambda turn: _post("/events", committed_event(meeting.batch(meeting.stream_uids[0], turn))),
-        "webhooks": lambda turn: _post("/events", _joined(meeting, turn)),
-        "dead_letters": lambda turn: _post("/", _joined(meeting, turn)),
-        "gateway": lambda _: _request("GET", "/meetings", {"x-api-key": key}),
-        "admin": lambda _: _request("GET", "/admin/users", {"x-admin-api-key": ADMIN_KEY}),
-        "bots": lambda _: _request("GET", "/bots/status", {HEADER: _signed(user)}),
-    }
-    return [
-        Asked(name=name, request=request, env=env, source=SOURCES / name / "main.py", is_bare=is_bare)
-        for name, request in requests.items()
-    ]
 
 
 def _joined(meeting: Meeting, turn: int) -> Event:
@@ -168,34 +185,21 @@ def _request(method: str, path: str, headers: Mapping[str, str] | None = None, b
     return "\r\n".join(lines).encode() + body
 
 
-def _measure(one: Asked, turn: int, *, python: Path) -> Cost:
+def _measure(one: Asked, turn: int, python: str) -> Cost:
     port = free_port()
-    command = one.command(python, port)
+    command = one.command([python], port)
     began_s = time.perf_counter()
     process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **one.env}, start_new_session=True)
     try:
-        answer = _answer(port, one.request(turn), until_s=began_s + ANSWERED_WITHIN_S)
+        answer = answer_of(port, one.request(turn))
         elapsed_s = time.perf_counter() - began_s
         cost = Cost(cpu_s=_cpu_s(process.pid), elapsed_s=elapsed_s)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 204")):
+    if not answer.startswith(SUCCESS):
         raise SystemExit(f"{one.name} answered {answer!r}")
     return cost
-
-
-def _answer(port: int, request: bytes, *, until_s: float) -> bytes:
-    """Ask as soon as somebody listens, and return the beginning of the answer."""
-    while True:
-        with socket.socket() as connection:
-            connection.settimeout(ANSWERED_WITHIN_S)
-            if connection.connect_ex(("127.0.0.1", port)) == 0:
-                connection.sendall(request)
-                return connection.recv(65_536)
-        if time.perf_counter() > until_s:
-            raise SystemExit(f"nobody listens at {port}")
-        time.sleep(0.002)
 
 
 def _cpu_s(pid: int) -> float:
