@@ -23,7 +23,7 @@ from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.publishing import Publications
 from vexa_pool.server.recordings.door import RecordingsDoor
 from vexa_pool.server.recordings.transcriber import Transcriber
-from vexa_pool.server.services import Services, Storing
+from vexa_pool.server.services import Patience, Services, Storing
 from vexa_pool.server.slots import Slots
 from vexa_pool.server.valkey import Acknowledgements, LiveFeed, open_valkey
 from vexa_pool.server.worker_load import WorkerLoad
@@ -74,6 +74,7 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             slots=Slots(settings.slots),
             storing=storing,
             metrics=metrics,
+            patience=Patience(hello_s=settings.hello_within_s, unread_s=settings.unread_after_s),
             max_lag_s=settings.max_lag_s,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 from collections.abc import Mapping
 
@@ -11,6 +12,9 @@ from vexa_pool.app import load_model, open_worker, silero_detectors
 from vexa_pool.settings import PoolSettings
 
 logger = logging.getLogger(__name__)
+
+
+MOST_FILES = 65_536
 
 
 async def serve(settings: PoolSettings) -> None:
@@ -34,5 +38,14 @@ def run(env: Mapping[str, str]) -> int:
         logger.error("worker cannot start", extra={"error": str(exc)})  # noqa: TRY400 - the message says it all
         return 2
     configure_logging(settings.log_level, quiet=("httpx", "httpcore", "websockets"))
+    _allow_files()
     asyncio.run(serve(settings))
     return 0
+
+
+def _allow_files() -> None:
+    """Raise the bound on open files as far as we may: each connection is one, and 1,024 is the usual bound."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

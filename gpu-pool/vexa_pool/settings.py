@@ -38,6 +38,10 @@ class PoolSettings(BaseModel):
     """A stream further behind its speaker loses its oldest audio. Bots keep 30 minutes: the rest is for an outage."""
     drain_s: float = Field(0.0, alias="POOL_DRAIN_S", ge=0.0, le=86_400.0)
     """How long a stopping worker lets its streams go on; without it they go elsewhere at once, and lose nothing."""
+    hello_within_s: float = Field(10.0, alias="POOL_HELLO_WITHIN_S", gt=0.0, le=60.0)
+    """A handshake, and then the first message, may take this long each."""
+    unread_after_s: float = Field(30.0, alias="POOL_UNREAD_AFTER_S", gt=0.0, le=600.0)
+    """A client that takes nothing of what it is sent for this long is hung up on."""
     ping_every_s: float = Field(20.0, alias="POOL_PING_EVERY_S", gt=0.0, le=600.0)
     """How often each client is shown that the worker lives, however busy it is."""
     redis_url: SecretStr | None = Field(None, alias="REDIS_URL")

@@ -4,17 +4,20 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from vexa_events.errors import Overloaded
+from vexa_events.errors import Overloaded, VexaError
 from vexa_events.stream import Hello, WireSegment, server_segments, server_stored, wire_time
 from vexa_events.transcript import Segment
 from vexa_pool.streaming.transcript import Hypothesis
 
-SEND_TIMEOUT_S = 30.0
 MAX_UNSENT = 500
 """Committed segments, or notes, that a client may leave unread before it is dropped."""
 
 SegmentNamer = Callable[[int], str | None]
 """Gives a segment's public id from its number; plain clients have none."""
+
+
+class Unread(VexaError):
+    """Whoever is at the other end does not read; nothing said to it can arrive."""
 
 
 class ClientOutbox:
@@ -53,12 +56,15 @@ class ClientOutbox:
         self._stored_until_s = stored_until_s
         self._wake()
 
-    async def run(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Send until cancelled."""
+    async def run(self, send: Callable[[str], Awaitable[None]], *, unread_s: float) -> None:
+        """Send until cancelled; raise Unread where the client takes nothing for so long."""
         while True:
             for message in self._take():
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await send(message)
+                try:
+                    async with asyncio.timeout(unread_s):
+                        await send(message)
+                except TimeoutError as exc:
+                    raise Unread(f"the client has read nothing for {unread_s:g} s") from exc
             if not self._wanted.is_set():
                 self._idle.set()
             await self._wanted.wait()

@@ -27,7 +27,7 @@ from vexa_events.stream import (
 from vexa_pool.engine.model import Detector
 from vexa_pool.server.audience import StreamAudience
 from vexa_pool.server.bound_stream import BoundStream, check_binding
-from vexa_pool.server.client_outbox import ClientOutbox
+from vexa_pool.server.client_outbox import ClientOutbox, Unread
 from vexa_pool.server.lane import StreamLane
 from vexa_pool.server.publishing import Publication
 from vexa_pool.server.samples import read_samples
@@ -37,7 +37,6 @@ from vexa_pool.streaming.session import Session
 E = TypeVar("E", bound=BaseException)
 logger = logging.getLogger(__name__)
 
-HELLO_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 600.0
 """A client that sends nothing for this long gives up its slot."""
 STORED_TIMEOUT_S = 120.0
@@ -70,8 +69,8 @@ class Conversation:
             await self._serve()
         except* ConnectionClosed:
             logger.debug("client went away")
-        except* TimeoutError:
-            logger.warning("client does not read")
+        except* Unread as faults:
+            self._hang_up(next(_leaves(faults)))
         except* VexaError as faults:
             await self._refuse(next(_leaves(faults)))
         except* Exception as faults:  # outermost loop of a connection: nobody foresaw this one
@@ -86,15 +85,21 @@ class Conversation:
 
     async def _hello(self) -> Hello:
         try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
+            async with asyncio.timeout(self._services.patience.hello_s):
                 first = await self._connection.recv()
         except TimeoutError as exc:
-            raise InvalidMessage(f"no first message within {HELLO_TIMEOUT_S:g} s") from exc
+            raise InvalidMessage(f"no first message within {self._services.patience.hello_s:g} s") from exc
         hello = parse_hello(first)
         self._uid = hello.uid
         if hello.binding is not None:
             context.set({"stream_uid": hello.binding.stream_uid, "session_uid": hello.binding.session_uid})
         return hello
+
+    def _hang_up(self, fault: Unread) -> None:
+        """End a connection without a word, for which there is no room in the client's buffers."""
+        self._services.metrics.refused(type(fault).__name__)
+        logger.warning("client does not read", extra={"reason": str(fault)})
+        self._connection.transport.abort()
 
     async def _refuse(self, fault: VexaError) -> None:
         self._services.metrics.refused(type(fault).__name__)
@@ -162,7 +167,7 @@ class _Carriage:
     async def _write(self) -> None:
         """Tell the client what there is; once it is gone, the reader still hears what it had sent."""
         try:
-            await self._outbox.run(self._connection.send)
+            await self._outbox.run(self._connection.send, unread_s=self._services.patience.unread_s)
         except ConnectionClosed:
             logger.debug("client hears no more")
 

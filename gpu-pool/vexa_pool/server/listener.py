@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,13 @@ from vexa_pool.server.services import Services
 CLOSE_SERVICE_RESTART = 1012
 """Tells a bot to reconnect elsewhere."""
 CLOSE_TIMEOUT_S = 5.0
+RETRY_AFTER_S = 1
+BACKLOG = 1_024
+"""Connections that the kernel keeps until they are accepted; further ones try again after a second."""
+MOST_WITHOUT_STREAM = 512
+"""Connections that are open and have no stream (yet, or any more); the next one is refused at its handshake."""
+SEND_BUFFER_BYTES = 64 * 1024
+"""What the kernel keeps of what a client does not read; left alone it would be megabytes, and minutes old."""
 FRAMES_AHEAD = 4
 """Frames read before they are asked for; beyond, TCP pushes back on the sender."""
 
@@ -30,6 +38,7 @@ class Listener:
         self._services = services
         self._drain_s = drain_s
         self._ping_every_s = ping_every_s
+        self._conversations = 0
         self.is_draining = False
         """Nobody new is taken any more."""
 
@@ -44,11 +53,15 @@ class Listener:
             compression=None,
             max_size=MAX_FRAME_BYTES,
             max_queue=FRAMES_AHEAD,
+            backlog=BACKLOG,
+            open_timeout=self._services.patience.hello_s,
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=self._ping_every_s,
             ping_timeout=None,  # a pong may be stuck behind audio that a busy worker does not read yet
             server_header=None,
         )
+        for listening in server.sockets:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         try:
             yield next(iter(server.sockets)).getsockname()[1]
         finally:
@@ -64,7 +77,11 @@ class Listener:
         await server.wait_closed()
 
     async def _converse(self, connection: ServerConnection) -> None:
-        await Conversation(connection, self._services).run()
+        self._conversations += 1
+        try:
+            await Conversation(connection, self._services).run()
+        finally:
+            self._conversations -= 1
 
     def _answer_http(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer plain HTTP, and handshakes that are refused; None lets a WebSocket through, on whatever path."""
@@ -81,11 +98,18 @@ class Listener:
                 return connection.respond(http.HTTPStatus.UPGRADE_REQUIRED, "this port speaks WebSocket\n")
 
     def _admission(self, connection: ServerConnection, request: Request) -> Response | None:
-        free = self._services.slots.free
-        if not is_refused_at_handshake(request.headers, free=free, is_draining=self.is_draining):
-            return None
-        self._services.metrics.refused("handshake")
-        return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "this worker takes no stream\n")
+        slots = self._services.slots
+        if is_refused_at_handshake(request.headers, free=slots.free, is_draining=self.is_draining):
+            return self._refusal(connection, "handshake", "this worker takes no stream\n")
+        if self._conversations - slots.taken >= MOST_WITHOUT_STREAM:
+            return self._refusal(connection, "crowd", "too many connect at once\n")
+        return None
+
+    def _refusal(self, connection: ServerConnection, reason: str, text: str) -> Response:
+        self._services.metrics.refused(reason)
+        response = connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, text)
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
 
     def _exposition(self) -> Response:
         body = self._services.metrics.exposition()

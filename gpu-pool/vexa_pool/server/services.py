@@ -29,6 +29,16 @@ class Storing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long clients may take."""
+
+    hello_s: float = 10.0
+    """For the handshake, and then for the first message."""
+    unread_s: float = 30.0
+    """To take anything of what they are sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything a connection uses and does not own."""
 
@@ -38,6 +48,7 @@ class Services:
     slots: Slots
     storing: Storing | None
     metrics: PoolMetrics
+    patience: Patience
     max_lag_s: float
     """A stream that is further behind its speaker loses its oldest audio."""
     clock: Callable[[], float]

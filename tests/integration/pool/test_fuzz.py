@@ -33,7 +33,7 @@ from vexa_pool.engine.scripted import LevelDetector, ScriptedModel, spell
 from vexa_pool.server.conversation import Conversation
 from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.samples import LOUDEST, read_samples
-from vexa_pool.server.services import Services
+from vexa_pool.server.services import Patience, Services
 from vexa_pool.server.slots import Slots
 
 from .conftest import DEADLINE_S, WORDS, bound_hello
@@ -169,6 +169,7 @@ async def services() -> AsyncIterator[Services]:
         slots=Slots(1),
         storing=None,
         metrics=metrics,
+        patience=Patience(),
         max_lag_s=900.0,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psutil
 from websockets.asyncio.client import connect
 
 from vexa_events.stream import Hello, encode_hello, parse_server_message
@@ -38,9 +39,11 @@ async def logged(process: asyncio.subprocess.Process, message: str) -> dict[str,
 
 
 async def test_sigterm_sends_bots_elsewhere_and_ends_the_process() -> None:
-    """A stopping worker closes with 1012, exits with 0, and logs JSON lines only."""
-    async with worker_process(f"WHISPER_MODEL={model_dir()}", "PORT=0") as process:
+    """A stopping worker closes with 1012, exits with 0, and logs JSON lines only; it had allowed itself more files."""
+    env = (f"WHISPER_MODEL={model_dir()}", "PORT=0", "prlimit", "--nofile=512:2048")
+    async with worker_process(*env) as process:
         port = (await logged(process, "worker is ready"))["port"]
+        assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_NOFILE) == (2_048, 2_048)
         async with connect(f"ws://127.0.0.1:{port}", compression=None) as connection:
             await connection.send(encode_hello(Hello(uid="c")))
             assert parse_server_message(await connection.recv()).is_ready

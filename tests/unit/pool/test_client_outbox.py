@@ -26,7 +26,7 @@ async def messages_of(outbox: ClientOutbox) -> list[dict[str, object]]:
     async def send(message: str) -> None:
         sent.append(json.loads(message))
 
-    writer = asyncio.create_task(outbox.run(send))
+    writer = asyncio.create_task(outbox.run(send, unread_s=30.0))
     async with asyncio.timeout(5):
         await outbox.flushed()
     writer.cancel()
