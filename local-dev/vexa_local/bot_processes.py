@@ -2,7 +2,8 @@
 The bots that the process launcher of the bots function started.
 
 They outlive the function, so the end of a stack looks for them: one file a bot,
-`<session_uid>.pid`, names its process.
+`<session_uid>.pid`, names its process. Where the function was killed before it
+wrote that down, the process bears the session's label.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from vexa_local.leftovers import find_process, tell, wait_until_ended
 STOP_WITHIN_S = 15.0
 """A bot that is told to end hands over what it has first."""
 _KILLED_WITHIN_S = 5.0
+_LABEL = "VEXA_BOT_SESSION"
 _ROUNDS = 5
 """A bot may start while others are stopped; whoever starts more of them meanwhile is stopped first."""
 
@@ -69,7 +71,14 @@ def _forget_ended(folder: Path) -> None:
 
 def _find(file: Path) -> psutil.Process | None:
     record = _read(file)
-    return None if record is None else find_process(*record)
+    return _labelled(file.stem) if record is None else find_process(*record)
+
+
+def _labelled(session_uid: str) -> psutil.Process | None:
+    """Find the bot of a session among all processes; what it starts bears the label too, and began later."""
+    everybody = psutil.process_iter(["environ", "create_time"])
+    bots = [process for process in everybody if (process.info["environ"] or {}).get(_LABEL) == session_uid]
+    return min(bots, key=lambda process: float(process.info["create_time"]), default=None)
 
 
 def _read(file: Path) -> tuple[int, float] | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +51,16 @@ def test_living_bots_are_told_to_end(tmp_path: Path, bot: "subprocess.Popen[byte
     assert stopped == 1
     assert bot.poll() is not None
     assert running_bots(tmp_path) == []
+
+
+def test_a_bot_that_nobody_wrote_down_is_told_to_end(tmp_path: Path) -> None:
+    """The function may be killed between starting a bot and writing down which process it is."""
+    (tmp_path / "orphan.pid").write_text("")
+    with subprocess.Popen(["sleep", "600"], env={**os.environ, "VEXA_BOT_SESSION": "orphan"}) as bot:
+        stopped = asyncio.run(stop_bots(tmp_path))
+
+        bot.kill()
+    assert (stopped, bot.returncode) == (1, -signal.SIGTERM)
 
 
 def test_a_bot_that_its_parent_has_not_noticed_is_not_waited_for(tmp_path: Path) -> None:

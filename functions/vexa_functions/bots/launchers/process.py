@@ -96,16 +96,18 @@ class ProcessLauncher:
         self._file(session_uid).unlink(missing_ok=True)
 
     async def found(self) -> list[Found]:
-        """List the bots that have a file."""
-        records = ((file.stem, _read(file)) for file in sorted(self._run_dir.glob(f"*{SUFFIX}")))
+        """List the bots that have a file, whoever was started and not written down included."""
+        try:
+            records = await asyncio.to_thread(self._records)
+        except (OSError, psutil.Error) as exc:
+            raise Unavailable(f"bot processes cannot be listed: {_words(exc)}") from exc
         return [
             Found(
                 reference=PREFIX + session_uid,
                 session_uid=session_uid,
                 started_at=datetime.fromtimestamp(psutil.boot_time() + record.started, UTC),
             )
-            for session_uid, record in records
-            if record is not None
+            for session_uid, record in records.items()
         ]
 
     def _launch(self, bot: NewBot) -> None:
@@ -115,12 +117,16 @@ class ProcessLauncher:
             if not file.exists():
                 file.touch()
                 self._start(bot)
-            elif _read(file) is None:
-                orphan = _labelled(bot.session_uid)
-                if orphan is None:
-                    self._start(bot)
-                else:
-                    _write(file, orphan)
+            elif _written_down(file) is None:
+                self._start(bot)
+
+    def _records(self) -> dict[str, _Record]:
+        files = sorted(self._run_dir.glob(f"*{SUFFIX}"))
+        found = {file.stem: _read(file) for file in files}
+        if None in found.values():
+            with _locked(self._run_dir):  # whoever is about to write has written by then
+                found = {file.stem: _written_down(file) for file in files if file.exists()}
+        return {session_uid: record for session_uid, record in found.items() if record is not None}
 
     def _start(self, bot: NewBot) -> None:
         own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -176,12 +182,25 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _written_down(file: Path) -> _Record | None:
+    """Read a file, and write it first where somebody started the bot who vanished before doing so."""
+    if _read(file) is None and (orphan := _labelled(file.stem)) is not None:
+        _write(file, orphan)
+    return _read(file)
+
+
 def _labelled(session_uid: str) -> psutil.Process | None:
-    """Find the bot that somebody started who vanished before writing it down."""
     for process in psutil.process_iter(["environ"]):
-        if (process.info["environ"] or {}).get(LABEL) == session_uid and os.getsid(process.pid) == process.pid:
+        if (process.info["environ"] or {}).get(LABEL) == session_uid and _leads_a_session(process.pid):
             return process
     return None
+
+
+def _leads_a_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def _write(file: Path, process: psutil.Process) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from vexa_functions.bots.launchers.launcher import Exited, NewBot, Unknown
+from vexa_functions.bots.launchers.launcher import Exited, NewBot, Running, Unknown
 from vexa_functions.bots.launchers.process import ProcessLauncher
 
 
@@ -22,6 +22,21 @@ async def test_a_bot_sees_its_own_variables_and_none_of_our_secrets(tmp_path: Pa
     names = set(seen.read_text().splitlines())
     assert "VEXA_SESSION_TOKEN" in names
     assert not names & {"DATABASE_URL", "TOKEN_SIGNING_KEY", "ADMIN_API_KEY"}
+
+
+async def test_a_bot_that_nobody_wrote_down_is_listed(tmp_path: Path) -> None:
+    """An instance may be killed between starting a bot and writing down which process it is."""
+    bot = NewBot(session_uid="orphan", meeting_id=1, env={})
+    reference = await ProcessLauncher(tmp_path, ("sleep", "60")).launch(bot)
+    (tmp_path / "orphan.pid").write_text("")
+    another = ProcessLauncher(tmp_path, ("sleep", "60"))
+
+    found = await another.found()
+
+    seen = await another.observe(reference)
+    await another.kill(reference)
+    assert [(one.session_uid, one.reference) for one in found] == [("orphan", reference)]
+    assert seen == Running()
 
 
 async def test_a_file_that_is_half_written_names_nobody(tmp_path: Path) -> None:
