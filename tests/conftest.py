@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.ports import free_port
 
 from vexa_local.errors import StartFailed
 from vexa_local.packages import postgres_program
-from vexa_local.ports import LOOPBACK, Ports, free_port, require_free
+from vexa_local.ports import LOOPBACK, Ports, require_free
 from vexa_local.postgres import PostgresServer
 from vexa_local.servers import running
 from vexa_local.valkey import ValkeyServer

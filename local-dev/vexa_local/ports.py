@@ -43,10 +43,3 @@ def require_free(port: int, what: str) -> None:
             raise StartFailed(
                 f"port {port} ({what}) is taken; stop what listens there, or use other ports with --port-offset 100"
             ) from exc
-
-
-def free_port() -> int:
-    """Find a port that is free now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

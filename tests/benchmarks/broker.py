@@ -20,11 +20,11 @@ from pathlib import Path
 import httpx
 import redis.asyncio as redis
 from tests.benchmarks.stage import Meeting, cpu_s, databases, function, open_meeting, percentile, program, say
+from tests.ports import free_port
 
 from vexa_events.envelope import encode_binary
 from vexa_events.live import StoredMark, stored_key
 from vexa_events.registry import committed_event
-from vexa_local.ports import free_port
 from vexa_local.stack import FUNCTIONS
 
 KNATIVE = Path(__file__).resolve().parents[2] / "knative" / "base"

@@ -29,6 +29,7 @@ from pathlib import Path
 
 import psutil
 from tests.benchmarks.stage import SIGNING_KEY, Databases, Meeting, databases, new_key, open_meeting, program, say
+from tests.ports import free_port
 
 import vexa_events
 import vexa_functions
@@ -37,7 +38,6 @@ from vexa_events.identity import BotStatus, UserId
 from vexa_events.lifecycle import BotStatusChanged
 from vexa_events.registry import bot_event, committed_event
 from vexa_functions.auth.identity import HEADER, Principal, sign_identity
-from vexa_local.ports import free_port
 
 ANSWERED_WITHIN_S = 60.0
 SUCCESS = (b"HTTP/1.1 200", b"HTTP/1.1 204")

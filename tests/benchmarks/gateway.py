@@ -27,8 +27,7 @@ from typing import cast
 import psutil
 import uvloop
 from tests.benchmarks.stage import Databases, databases, function, new_key, open_meeting, percentile, program, say
-
-from vexa_local.ports import free_port
+from tests.ports import free_port
 
 CORE = 0
 """What is measured runs here."""

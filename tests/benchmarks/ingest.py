@@ -21,13 +21,13 @@ from dataclasses import dataclass
 import asyncpg
 import psutil
 from tests.benchmarks.stage import Databases, Meeting, cpu_s, databases, function, open_meeting, say
+from tests.ports import free_port
 
 from vexa_events.envelope import encode_binary
 from vexa_events.registry import committed_event
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.store.batches import STORE
 from vexa_functions.store.streams import ADVANCE
-from vexa_local.ports import free_port
 
 MEASURED_CORE = 1
 OTHER_CORES = [core for core in range(os.cpu_count() or 2) if core != MEASURED_CORE]

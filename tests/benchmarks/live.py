@@ -28,9 +28,9 @@ from tests.benchmarks.stage import (
     percentile,
     say,
 )
+from tests.ports import free_port
 
 from vexa_events.live import FIELD, LiveKind, LiveMessage, LiveSegment, feed_key
-from vexa_local.ports import free_port
 
 PATH = "/transcripts/replay/bench/stream"
 TEXT = "so the plan is that we ship on Friday unless the review"

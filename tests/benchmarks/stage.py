@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from tests.ports import free_port
 
 from vexa_events.identity import StreamKind, Task
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted, Word
 from vexa_functions.auth.api_keys import hash_api_key, key_prefix, new_api_key
 from vexa_functions.store.migrate import migrate
 from vexa_functions.store.tables import open_store
-from vexa_local.ports import free_port
 from vexa_local.postgres import PostgresServer
 from vexa_local.servers import running
 from vexa_local.valkey import ValkeyServer

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks.cold_start import SUCCESS, Asked, answer_of, empty_function, functions
 from tests.benchmarks.stage import Databases, program
-
-from vexa_local.ports import free_port
+from tests.ports import free_port
 
 AT_MOST = {"collector": 1.25, "webhooks": 1.25, "dead_letters": 1.25, "gateway": 1.3, "admin": 1.4, "bots": 1.4}
 """Modules, as a multiple of the empty function's; `tests.benchmarks.cold_start` tells of processor time."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.ports import free_port
 from websockets.sync.client import connect
 
 import vexa_functions
-from vexa_local.ports import free_port
 
 ROOT = Path(vexa_functions.__file__).parent
 PROGRAMS = Path(sys.executable).parent

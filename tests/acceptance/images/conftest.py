@@ -22,9 +22,10 @@ import pytest
 import yaml
 from docker.models.containers import Container
 from docker.models.networks import Network
+from tests.ports import free_port
 
 from vexa_local.packages import envoy_program, model_directory
-from vexa_local.ports import LOOPBACK, free_port
+from vexa_local.ports import LOOPBACK
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 FUNCTIONS, POOL, BOT = "vexa/functions:0.1.0", "vexa/pool:0.1.0", "vexa/bot:0.1.0"

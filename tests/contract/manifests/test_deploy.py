@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from vexa_local.ports import free_port
+from tests.ports import free_port
 
 from .api_server import Cluster, serving
 from .rendering import KNATIVE, LAPTOP, PRODUCTION, group_of, rendered

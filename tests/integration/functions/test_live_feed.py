@@ -18,6 +18,7 @@ import httpx
 import pytest
 import redis.asyncio as redis
 import websockets
+from tests.ports import free_port
 
 from vexa_events.callbacks import Attribution
 from vexa_events.identity import MeetingId, StreamKind, Task, UserId, segment_id
@@ -31,7 +32,6 @@ from vexa_functions.gateway.live.ring import MAX_ENTRIES, Rings
 from vexa_functions.gateway.live.wire import MeetingRef, Spelled
 from vexa_functions.live_feed import LiveFeed, LiveReader
 from vexa_functions.store.tables import Store
-from vexa_local.ports import free_port
 
 WITHIN_S = 20.0
 Json = dict[str, Any]

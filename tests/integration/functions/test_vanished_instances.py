@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from tests.ports import free_port
 
 from vexa_functions.bots.app import build
 from vexa_functions.bots.settings import BotsSettings
-from vexa_local.ports import free_port
 
 STANDUP = {"platform": "replay", "native_meeting_id": "standup"}
 KEY = {"idempotency-key": "order-66"}

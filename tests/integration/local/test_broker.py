@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.ports import free_port
 from tests.waiting import eventually
 
 from vexa_events.envelope import Event, encode_binary, encode_structured, parse_http
@@ -32,7 +33,6 @@ from vexa_local.broker.resources import BrokerName, Trigger
 from vexa_local.broker.settings import BrokerSettings
 from vexa_local.broker.valkey import open_valkey
 from vexa_local.broker.work import open_deps, work
-from vexa_local.ports import free_port
 
 DEADLINE_S = 15.0
 NAME = BrokerName(namespace="vexa", name="default")

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from vexa_local.cli import main
 from vexa_local.elsewhere import require_answers, require_foreign
 from vexa_local.errors import StartFailed
-from vexa_local.ports import LOOPBACK, Ports, free_port
+from vexa_local.ports import LOOPBACK, Ports
 from vexa_local.settings import LocalSettings
 from vexa_local.stack import Stack
 from vexa_local.state import Secrets, State

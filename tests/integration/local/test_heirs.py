@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import psutil
 import pytest
+from tests.ports import free_port
 from tests.waiting import eventually
 
 from vexa_local.parts import Part, PartSpec
-from vexa_local.ports import free_port
 
 DEADLINE_S = 10.0
 HEIR = "import time; time.sleep(600)"

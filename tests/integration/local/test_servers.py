@@ -8,9 +8,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 import redis
+from tests.ports import free_port
 
 from vexa_local.errors import StartFailed
-from vexa_local.ports import free_port, require_free
+from vexa_local.ports import require_free
 from vexa_local.postgres import PostgresServer
 from vexa_local.servers import running
 from vexa_local.valkey import ValkeyServer

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.ports import free_port
 from tests.waiting import eventually
 
 from vexa_functions.bots.launchers.process import seconds_after_boot
 from vexa_local.errors import StartFailed
 from vexa_local.parts import PartSpec
-from vexa_local.ports import LOOPBACK, free_port
+from vexa_local.ports import LOOPBACK
 from vexa_local.records import Records
 from vexa_local.supervisor import Supervisor
 

