@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from vexa_bot.browser.chromium import Chromium
+from vexa_bot.browser.contact import Contact
 from vexa_bot.browser.ears import Ears
 from vexa_bot.browser.joining import Joining
 from vexa_bot.browser.page_messages import PageMessage
@@ -40,6 +41,7 @@ class BrowserPlatform:
         self._limits = limits
         self._chromium = chromium
         self._stay = Stay(limits, began_s=time.monotonic())
+        self._contact = Contact()
         self._ears: Ears | None = None
         self._ending: Ending | None = None
         self._last: Verdict | None = None
@@ -133,12 +135,13 @@ class BrowserPlatform:
                 self._ears.note_rejoined()
         if self._rejoin_until_s is not None and now_s > self._rejoin_until_s:
             raise PageLost(f"could not rejoin within {self._limits.join_s:.0f} s: {verdict.evidence}")
-        if why := visit.lost_because(snapshot):
+        if why := visit.lost_because or (self._is_inside and self._contact.look(snapshot, verdict, now_s=now_s)):
             raise PageLost(why)
 
     def _note_loss(self, exc: PageLost) -> None:
         logger.error("page lost", extra={"cause": str(exc), "rejoining": not self._has_rejoined})
         self._stay.begin_again()
+        self._contact = Contact()
         if not self._stay.is_admitted:
             return  # the limits of joining and waiting bound how often
         if self._ears is not None:

@@ -30,7 +30,6 @@ MAX_FAILED = 20
 """Resources that did not load; whether there are any is what counts."""
 MUTE_LIMIT_S = 10.0
 """A page that tells nothing for this long hangs."""
-CUT_OFF_LIMIT_S = 15.0
 NEEDED = frozenset({"script", "stylesheet", "document"})
 
 
@@ -52,7 +51,6 @@ class Visit:
         self._told: dict[Frame, _Told] = {}
         self._signals: deque[str] = deque(maxlen=MAX_SIGNALS)
         self._lost: str | None = None
-        self._working_s = time.monotonic()
         self._dropped = 0
         page.on("crash", lambda _: self._lose("the page crashed"))
         page.on("close", lambda _: self._lose("the page closed"))
@@ -99,19 +97,14 @@ class Visit:
         self._told.clear()
         self.failed_resources.clear()
 
-    def lost_because(self, snapshot: Snapshot) -> str | None:
-        """Tell why the page can be counted on no longer; None while it can."""
+    @property
+    def lost_because(self) -> str | None:
+        """Tell why the page is gone or hangs; None while it does not."""
         now_s = time.monotonic()
-        if not snapshot.is_cut_off:
-            self._working_s = now_s
         last_told_s = max((told.at_s for told in self._told.values()), default=now_s)
-        if self._lost is not None:
-            return self._lost
-        if now_s - last_told_s > MUTE_LIMIT_S:
+        if self._lost is None and now_s - last_told_s > MUTE_LIMIT_S:
             return f"the page told nothing for {MUTE_LIMIT_S:.0f} s"
-        if now_s - self._working_s > CUT_OFF_LIMIT_S:
-            return f"every peer connection has failed for {CUT_OFF_LIMIT_S:.0f} s"
-        return None
+        return self._lost
 
     def receive(self, source: dict[str, Any], text: str) -> None:
         """Take in what a page script tells."""
