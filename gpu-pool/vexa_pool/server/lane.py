@@ -10,12 +10,11 @@ from vexa_events.identity import Task
 from vexa_events.transcript import Span
 from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.server.lag import HeldBack
+from vexa_pool.server.language_choice import LanguageChoice
 from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.batches import CommittedBatch
 from vexa_pool.streaming.session import Due, Session, Update
 from vexa_pool.streaming.window import Purpose, Transcription
-
-SURE_OF_LANGUAGE = 0.5
 
 
 class Audience(Protocol):
@@ -43,7 +42,7 @@ class StreamLane:
         self.tenant = tenant
         self.held_back = HeldBack()
         self._audience = audience
-        self._language = language
+        self._language = LanguageChoice(language)
         self._task = task
         self._purpose = Purpose.PARTIAL
         self._fault: VexaError | None = None
@@ -86,7 +85,7 @@ class StreamLane:
         """Take the window that is due."""
         window = self.session.take_window()
         self._purpose = window.purpose
-        return DecodeRequest(window=window, language=self._language, task=self._task)
+        return DecodeRequest(window=window, language=self._language.settled, task=self._task)
 
     def apply(self, heard: Transcription) -> None:
         """Take in the words of that window."""
@@ -115,11 +114,10 @@ class StreamLane:
         self._changed.set()
 
     def _learn_language(self, heard: Transcription) -> None:
-        """Settle on a language once a committing window, which is long, has words and a clear one."""
-        if self._language or self._purpose is Purpose.PARTIAL or not heard.words:
+        """Settle on a language by committing windows, which are long, that have words."""
+        if self._purpose is Purpose.PARTIAL or not heard.words:
             return
-        if heard.language_probability > SURE_OF_LANGUAGE:
-            self._language = heard.language
+        if self._language.hear(heard.language, heard.language_probability):
             self._audience.language(heard.language, heard.language_probability)
 
     def _hand_on_batches(self) -> None:
