@@ -40,7 +40,10 @@ DRAIN_S = 10.0
 def load_model(settings: PoolSettings) -> WhisperModel:
     """Load the model and decode once; blocks for seconds."""
     model = WhisperModel(
-        settings.whisper_model, device=settings.whisper_device, compute_type=settings.whisper_compute_type
+        settings.whisper_model,
+        device=settings.whisper_device,
+        compute_type=settings.whisper_compute_type,
+        decode_batch=settings.decode_batch,
     )
     model.warm_up()
     return model

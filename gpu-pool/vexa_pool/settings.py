@@ -28,6 +28,8 @@ class PoolSettings(BaseModel):
     """A directory with a CTranslate2 model, or a name that faster-whisper knows."""
     whisper_device: str = Field("auto", alias="WHISPER_DEVICE", pattern="^(auto|cpu|cuda)$")
     whisper_compute_type: str = Field("auto", alias="WHISPER_COMPUTE_TYPE", min_length=1)
+    decode_batch: int | None = Field(None, alias="POOL_DECODE_BATCH", ge=1, le=256)
+    """Windows decoded at once; `vexa-loadtest --profile gpu` finds it. Eight on a CPU, by free memory on a GPU."""
     slots: int = Field(8, alias="POOL_SLOTS", ge=1, le=1_000)
     """Streams taken at once; the next one is told to wait."""
     worker_id: str | None = Field(None, alias="POOL_WORKER_ID", pattern="^[A-Za-z0-9_.:-]{1,128}$")

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as TokenTable
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import Task
 from vexa_events.stream import SAMPLE_RATE_HZ
+from vexa_pool.engine.gpu_memory import free_mib, windows_at_once
 from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.tokens import aligned_words, read_pieces, spread_words
 from vexa_pool.streaming.guards import is_looping
@@ -25,7 +26,6 @@ ENGLISH = "en"
 THREADS = 2
 """Windows decoded at the same time; a call runs on one core, which scales better than splitting each."""
 CPU_DECODE_BATCH = 8
-CUDA_DECODE_BATCH = 16
 FRAMES_PER_S = 100
 ALIGNER_STEPS_PER_S = 50
 LEAD_S = 0.2
@@ -40,8 +40,12 @@ Encoded = NDArray[np.float32]
 class WhisperModel:
     """One loaded model; calls may come from THREADS threads at once."""
 
-    def __init__(self, model: str, *, device: str, compute_type: str) -> None:
-        """`model` is a directory or a name that faster-whisper knows; loading blocks."""
+    def __init__(self, model: str, *, device: str, compute_type: str, decode_batch: int | None = None) -> None:
+        """
+        Load a directory, or a name that faster-whisper knows; blocks.
+
+        Without `decode_batch` it is eight on a CPU, and what the memory that is left allows on a GPU.
+        """
         path = Path(model if Path(model).is_dir() else download_model(model))
         device = _device(device)
         self._on_cpu = device == "cpu"
@@ -55,11 +59,8 @@ class WhisperModel:
         self._tokens = TokenTable.from_file(str(path / "tokenizer.json"))
         self._suppressed = _suppressed(self._tokenizer(ENGLISH, Task.TRANSCRIBE))
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
-
-    @property
-    def decode_batch(self) -> int:
+        self.decode_batch = decode_batch or (CPU_DECODE_BATCH if self._on_cpu else windows_at_once(free_mib()))
         """How many windows are best decoded at once."""
-        return CPU_DECODE_BATCH if self._on_cpu else CUDA_DECODE_BATCH
 
     def check(self, language: str | None, task: Task) -> None:
         """Raise InvalidMessage where the model cannot do this."""

@@ -12,8 +12,9 @@ from vexa_events.errors import VexaError
 from vexa_pool.loadtest.aligning import Aligner
 from vexa_pool.loadtest.figures import Bounds, Figures
 from vexa_pool.loadtest.options import SOAK_SLOPE_MB_PER_H, read_options
+from vexa_pool.loadtest.profile import PRECISIONS_BY_DEVICE, Advice, best, check_device, measure_model, worker
 from vexa_pool.loadtest.recordings import Recording, load_recordings
-from vexa_pool.loadtest.reports import markdown, ratios, read_json, table, write_json, write_plot
+from vexa_pool.loadtest.reports import markdown, ratios, read_json, table, throughput_table, write_json, write_plot
 from vexa_pool.loadtest.runs import Load, find_capacity, run_load
 
 
@@ -27,12 +28,21 @@ class _Test:
         """Test every server in turn."""
         runs: list[Figures] = []
         for load in self._loads():
-            runs += await self._search(load) if self.options.find_capacity else await self._steps(load)
+            runs += (await self.search(load))[1] if self.options.find_capacity else await self._steps(load)
         return runs
 
-    def _loads(self) -> list[Load]:
+    async def search(self, load: Load) -> tuple[int, Sequence[Figures]]:
+        """Find the most streams within the bound."""
+        most, seen = await find_capacity(
+            lambda streams: self._one(load, streams), p95_s=self.options.p95, first=self.options.streams[0]
+        )
+        self.console.print(f"{load.name} carries {most} streams with a partial p95 of at most {self.options.p95:g} s")
+        return most, seen
+
+    def load(self) -> Load:
+        """Describe what is played to the first server."""
         options = self.options
-        load = Load(
+        return Load(
             url=options.url,
             name=options.name,
             recordings=self.recordings,
@@ -40,19 +50,15 @@ class _Test:
             ramp_s=options.ramp,
             pid=options.pid,
         )
+
+    def _loads(self) -> list[Load]:
+        options, load = self.options, self.load()
         if not options.compare:
             return [load]
         return [load, replace(load, url=options.compare, name=options.compare_name, pid=options.compare_pid)]
 
     async def _steps(self, load: Load) -> list[Figures]:
         return [await self._one(load, streams) for streams in self.options.streams]
-
-    async def _search(self, load: Load) -> Sequence[Figures]:
-        most, seen = await find_capacity(
-            lambda streams: self._one(load, streams), p95_s=self.options.p95, first=self.options.streams[0]
-        )
-        self.console.print(f"{load.name} carries {most} streams with a partial p95 of at most {self.options.p95:g} s")
-        return seen
 
     async def _one(self, load: Load, streams: int) -> Figures:
         with self.console.status(f"{load.name}: {streams} streams of {load.seconds:g} s"):
@@ -72,9 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rss_slope_mb_per_h=options.max_rss_slope or (SOAK_SLOPE_MB_PER_H if options.soak else None),
     )
     try:
+        if options.profile:
+            check_device(options.profile)
         earlier = read_json(options.beside) if options.beside else []
         recordings = load_recordings(options.meetings, cache=options.cache, aligner=Aligner(options.align_model))
-        runs = asyncio.run(_Test(options, tuple(recordings), console).run())
+        test = _Test(options, tuple(recordings), console)
+        if options.profile:
+            return asyncio.run(_profile(test))
+        runs = asyncio.run(test.run())
     except VexaError as exc:
         console.print(f"vexa-loadtest: {exc}")
         return 2
@@ -83,6 +94,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for text in broken:
         console.print(f"bound broken: {text}")
     return 1 if broken else 0
+
+
+async def _profile(test: _Test) -> int:
+    """Print what to set on this machine."""
+    options = test.options
+    found = [await _advise(test, precision) for precision in PRECISIONS_BY_DEVICE[options.profile]]
+    _report([figures for _, seen in found for figures in seen], options, test.console)
+    advice = max((advice for advice, _ in found), key=lambda advice: advice.streams)
+    if not advice.streams:
+        test.console.print(f"not one stream stays within {options.p95:g} s on this machine")
+        return 1
+    test.console.print(advice.env(options.model), soft_wrap=True)
+    return 0
+
+
+async def _advise(test: _Test, precision: str) -> tuple[Advice, Sequence[Figures]]:
+    options = test.options
+    with test.console.status(f"{precision}: how many windows at once"):
+        measured = await asyncio.to_thread(
+            measure_model, options.model, options.profile, precision=precision, recordings=test.recordings
+        )
+    test.console.print(throughput_table(measured))
+    setting = best(measured)
+    async with worker(options.model, options.profile, setting) as (url, pid):
+        load = replace(test.load(), url=url, name=precision, pid=pid)
+        streams, seen = await test.search(load)
+    return Advice(device=options.profile, throughput=setting, streams=streams), seen
 
 
 def _report(runs: Sequence[Figures], options: argparse.Namespace, console: Console) -> None:

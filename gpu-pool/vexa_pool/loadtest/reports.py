@@ -9,6 +9,7 @@ from rich.table import Table
 
 from vexa_events.errors import InvalidMessage
 from vexa_pool.loadtest.figures import Figures
+from vexa_pool.loadtest.profile import Throughput
 
 WIDTH, HEIGHT, MARGIN = 720, 380, 56
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
@@ -59,6 +60,16 @@ def table(runs: Sequence[Figures]) -> Table:
         shown.add_column(name, justify="right")
     for figures in runs:
         shown.add_row(figures.server, *cells(figures))
+    return shown
+
+
+def throughput_table(measured: Sequence[Throughput]) -> Table:
+    """Lay out what each batch size gives."""
+    shown = Table(title="Six seconds of speech a window")
+    for name in ("precision", "windows at once", "windows/s", "s a group"):
+        shown.add_column(name, justify="right")
+    for one in measured:
+        shown.add_row(one.precision, str(one.batch), f"{one.windows_per_s:.1f}", f"{one.group_s:.3f}")
     return shown
 
 
