@@ -23,7 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        stack = _describe(options.port_offset, workers=getattr(options, "workers", 1))
+        stack = _describe(
+            options.port_offset,
+            workers=getattr(options, "workers", 1),
+            under_framework=getattr(options, "framework", False),
+        )
         if options.command == "up":
             asyncio.run(run_up(stack, terminal()))
         elif options.command == "check":
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _describe(offset: int, *, workers: int) -> Stack:
+def _describe(offset: int, *, workers: int, under_framework: bool) -> Stack:
     ports, settings = Ports.at_offset(offset), read_settings()
     state = State.at_offset(offset)
     state.prepare()
@@ -48,6 +52,7 @@ def _describe(offset: int, *, workers: int) -> Stack:
         ports=ports,
         secrets=state.secrets(),
         workers=workers,
+        under_framework=under_framework,
     )
 
 
@@ -63,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     for command in (up, demo):
         command.add_argument(
             "--workers", type=int, choices=range(1, 9), default=1, metavar="N", help="of the pool, behind a balancer"
+        )
+        command.add_argument(
+            "--framework",
+            action="store_true",
+            help="run all functions but the gateway by functions-framework's command",
         )
     for command in (up, demo, check):
         command.add_argument(

@@ -58,6 +58,8 @@ class Stack:
     secrets: Secrets
     workers: int = 1
     """Of the pool; several get a balancer in front of them, on the pool's port."""
+    under_framework: bool = False
+    """Functions run under the framework's own command; the gateway does not, for it has a WebSocket."""
 
     @property
     def addresses(self) -> Addresses:
@@ -183,12 +185,27 @@ class Stack:
 
     def _function(self, name: str) -> PartSpec:
         port = getattr(self.ports, name)
-        server = (sys.executable, "-m", "vexa_functions", name, "--host", LOOPBACK, "--port", str(port))
-        return self._http_part(
+        shell = (sys.executable, "-m", "vexa_functions", name, "--grace-s", "3")
+        in_shell = self._http_part(
             name,
-            (*server, "--grace-s", "3"),
+            (*shell, "--host", LOOPBACK, "--port", str(port)),
             port=port,
             environment=self._function_environment(name),
+        )
+        if not self.under_framework or name == "gateway":
+            return in_shell
+        source = CHECKOUT / "functions" / "vexa_functions" / name / "main.py"
+        framework = (
+            str(Path(sys.executable).with_name("functions-framework")),
+            "--source",
+            str(source),
+            "--target",
+            name,
+        )
+        return replace(
+            in_shell,
+            command=(*framework, "--host", LOOPBACK, "--port", str(port)),
+            is_ready=_HttpHealth(f"http://{LOOPBACK}:{port}/", is_answer_enough=True).is_good,
         )
 
     def _function_environment(self, name: str) -> Mapping[str, str]:
@@ -251,11 +268,13 @@ class Stack:
 @dataclass(frozen=True, slots=True)
 class _HttpHealth:
     url: str
+    is_answer_enough: bool = False
+    """Whatever it is: the framework's command knows no health check."""
 
     async def is_good(self) -> bool:
         try:
             async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-                return (await client.get(self.url)).is_success
+                return (await client.get(self.url)).is_success or self.is_answer_enough
         except httpx.HTTPError:
             return False
 
