@@ -32,7 +32,7 @@ ROOM = 2001
 RATE_HZ = 16_000
 LEAD_S = 3.0
 """The browser begins to play a file before anybody can hear it."""
-MAX_WORD_ERROR_RATE = 0.1
+MAX_WORD_ERROR_RATE = 0.15
 normalize = EnglishTextNormalizer()
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ class Island:
     def containers(self) -> list[Container]:
         return self.engine.containers.list(all=True, filters={"label": self.label})
 
-    def wait(self, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 60) -> dict[str, Any]:
+    def wait(self, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 120) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             read: dict[str, Any] = self.door.get(f"/api/transcripts/janus/{ROOM}@localhost:8000").json()

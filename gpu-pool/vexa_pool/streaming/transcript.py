@@ -92,6 +92,8 @@ class Transcript:
     def _agreement(self, words: Sequence[SpokenWord]) -> tuple[int, int]:
         """Return how many words are agreed on, and the position between them and the next."""
         count = max(0, agreed_prefix(self._previous, words) - HELD_WORDS)
+        while count and words[count].is_continuation:
+            count -= 1
         if not count:
             return 0, self.until
         between_s = (words[count - 1].end_s + words[count].start_s) / 2

@@ -21,6 +21,11 @@ class SpokenWord:
     def middle_s(self) -> float:
         return (self.start_s + self.end_s) / 2
 
+    @property
+    def is_continuation(self) -> bool:
+        """Tell whether it goes on with the written word before it, as "-up" does; in any script."""
+        return not self.text[:1].isspace() and not self.text[:1].isalnum()
+
     def shifted(self, offset_s: float) -> "SpokenWord":
         """Move the word along the clock."""
         return replace(self, start_s=self.start_s + offset_s, end_s=self.end_s + offset_s)

@@ -24,6 +24,14 @@ def test_scripts_without_spaces_are_joined_as_they_are_written() -> None:
     assert joined(words) == "今日は元気"
 
 
+@pytest.mark.parametrize(
+    ("text", "is_continuation"), [("-up", True), ("'s", True), ("%", True), (" up", False), ("元", False), ("", True)]
+)
+def test_what_follows_without_a_space_goes_on_with_the_word_before(text: str, is_continuation: bool) -> None:
+    """But for letters: scripts without spaces have words all the same."""
+    assert SpokenWord(text=text, start_s=0.0, end_s=1.0).is_continuation is is_continuation
+
+
 def test_letters_of_any_script_are_sound() -> None:
     """A Chinese or Japanese word is not reduced to nothing."""
     assert spoken_form("元気。") == "元気"
