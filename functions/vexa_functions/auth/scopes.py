@@ -15,6 +15,10 @@ class Scope(StrEnum):
     """Starting, stopping, configuring and listing bots."""
 
 
+ANY_KEY = "any"
+"""Never granted: what every valid key may do, however limited."""
+
+
 def allows(granted: Collection[str], needed: str | None) -> bool:
     """Tell whether a key may make a call; None is for what only a key without limits may do."""
-    return Scope.USER in granted or (needed is not None and needed in granted)
+    return needed == ANY_KEY or Scope.USER in granted or (needed is not None and needed in granted)

@@ -14,6 +14,14 @@ class HealthAnswer(Answer):
     service: str
 
 
+class KeyAnswer(Answer):
+    """What a key may do."""
+
+    user_id: int
+    scopes: tuple[str, ...]
+    """`user` is every call of a user; `read` and `bots` are those that name them."""
+
+
 def refusal(exc: Exception) -> Response:
     """Answer what was raised on purpose."""
     if isinstance(exc, RateLimited):

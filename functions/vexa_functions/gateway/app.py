@@ -13,9 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from vexa_functions.auth.scopes import Scope
+from vexa_functions.auth.scopes import ANY_KEY, Scope
 from vexa_functions.gateway.access import KEY_HEADER
-from vexa_functions.gateway.answers import HealthAnswer, refusal
+from vexa_functions.gateway.answers import HealthAnswer, KeyAnswer, refusal
 from vexa_functions.gateway.dashboard_files import PAGE, dashboard_file, wants_page
 from vexa_functions.gateway.deps import GatewayDeps, open_deps
 from vexa_functions.gateway.docs_page import CONTENT_SECURITY_POLICY, docs_page
@@ -66,6 +66,13 @@ async def get_docs(_: Request) -> Response:
     """GET /docs"""
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(docs_page(read_document()), media_type="text/html", headers=headers)
+
+
+async def get_key(request: Request) -> Response:
+    """GET /user/key"""
+    holder = await (await _deps(request)).access.admit(request, request.headers.get(KEY_HEADER), ANY_KEY)
+    told = KeyAnswer(user_id=holder.principal.user_id, scopes=tuple(sorted(holder.principal.scopes)))
+    return answer(told, headers={"Cache-Control": "no-store"})
 
 
 async def get_stream(request: Request) -> Response:
@@ -121,6 +128,15 @@ OPERATIONS = (
         summary="Describe every route, for people",
         caller=Caller.ANYBODY,
         media_types=("text/html",),
+    ),
+    Operation(
+        method="GET",
+        path="/user/key",
+        handler=get_key,
+        summary="Tell what the key may do that asks",
+        caller=Caller.USER,
+        scope=ANY_KEY,
+        answers={200: KeyAnswer},
     ),
     Operation(
         method="GET",

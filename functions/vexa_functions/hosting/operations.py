@@ -50,7 +50,7 @@ class Operation:
     summary: str
     caller: Caller
     scope: str | None = None
-    """One of auth.scopes; None where only a key for everything will do."""
+    """One of auth.scopes, or ANY_KEY; None where only a key for everything will do."""
     parameters: tuple[Parameter, ...] = ()
     body: type[BaseModel] | None = None
     body_is_optional: bool = False

@@ -18,6 +18,7 @@ from vexa_events.identity import StreamKind, Task, UserId
 from vexa_events.session_token import SessionClaims, issue_session_token
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted
 from vexa_functions.auth.identity import AUDIENCE, HEADER, Principal, sign_identity
+from vexa_functions.auth.scopes import ANY_KEY
 from vexa_functions.gateway.table import read_document
 from vexa_functions.openapi import operations
 from vexa_functions.store.tables import Store
@@ -184,16 +185,30 @@ async def test_another_tenant_sees_and_changes_nothing(
 
 async def test_a_key_without_the_scope_is_refused(anybody: httpx.AsyncClient, secret_id: int, make_key: Any) -> None:
     """Its owner's other keys may do it; this one may not."""
-    scopes = {scope for _, _, scope in SCOPED_ROUTES if scope}
+    scopes = {scope for _, _, scope in SCOPED_ROUTES if scope} - {ANY_KEY}
     keys = {scope: await make_key("ann@example.org", scope) for scope in scopes | {"nothing"}}
 
     assert {"read", "bots"} <= scopes
     for method, path, needed in SCOPED_ROUTES:
         for scope, key in keys.items():
-            if scope not in {needed, "user"}:
+            if needed != ANY_KEY and scope not in {needed, "user"}:
                 answer = await ask(anybody, method, path, secret_id, {"x-api-key": key})
                 assert answer.status_code == 403, (method, path, scope, answer.text)
                 check_refusal(answer)
+
+
+@pytest.mark.parametrize("scopes", [("read",), ("bots",), ("bots", "read"), ("user",)])
+async def test_every_key_learns_what_it_may_do(
+    anybody: httpx.AsyncClient, make_key: Any, scopes: tuple[str, ...]
+) -> None:
+    """A client need not try what its key may not do."""
+    key = await make_key("ann@example.org", *scopes)
+
+    answer = await anybody.get("/user/key", headers={"x-api-key": key})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["scopes"] == list(scopes)
+    assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_the_socket_opens_to_nobody_else(

@@ -89,27 +89,13 @@ export function redeliver(id) {
   return json("POST", `/user/webhooks/deliveries/${id}/redeliver`);
 }
 
-// The key's scopes are not told; a question that changes nothing shows what they allow.
-export function maySendBots() {
-  return mayAsk("/bots/status");
-}
-
-export function mayManage() {
-  return mayAsk("/user/webhooks/deliveries?limit=1");
+export async function scopes() {
+  return (await json("GET", "/user/key")).scopes;
 }
 
 export function liveUrl() {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${location.host}/ws?api_key=${encodeURIComponent(key.get() ?? "")}`;
-}
-
-async function mayAsk(where) {
-  try {
-    await request("GET", where);
-    return true;
-  } catch (refused) {
-    return !refused.lacksScope;
-  }
 }
 
 async function json(method, where, body) {
