@@ -42,7 +42,7 @@ def _options(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Names
     target = env.get("FUNCTION_TARGET")
     parser.add_argument("target", nargs="?", default=target, help="otherwise FUNCTION_TARGET")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=int(env.get("PORT", "8080")), help="otherwise PORT, or 8080")
+    parser.add_argument("--port", type=int, default=env.get("PORT", "8080"), help="otherwise PORT, or 8080")
     parser.add_argument("--grace-s", type=int, help="once told to end; unlimited if not given")
     options = parser.parse_args(arguments)
     if options.target not in FUNCTIONS:
