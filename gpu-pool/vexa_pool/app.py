@@ -134,7 +134,7 @@ async def _open_storing(
 def _recordings(settings: PoolSettings, services: Services) -> RecordingsDoor:
     key = settings.rest_api_key
     transcriber = Transcriber(services.model, services.ears, services.scheduler)
-    return RecordingsDoor(transcriber, api_key=key.get_secret_value() if key else None)
+    return RecordingsDoor(transcriber, api_key=key.get_secret_value() if key else None, model=settings.whisper_model)
 
 
 def _load(settings: PoolSettings, storing: Storing, services: Services, port: int) -> WorkerLoad:

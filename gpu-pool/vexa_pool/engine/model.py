@@ -17,6 +17,10 @@ class DecodeRequest:
     language: str | None
     """None lets the model detect it."""
     task: Task
+    prompt: str = ""
+    """Words as if they stood before the window: they sway spelling and style."""
+    temperature: float = 0.0
+    """Over 0 words are drawn by chance; the same for all requests of one call."""
 
 
 class Model(Protocol):

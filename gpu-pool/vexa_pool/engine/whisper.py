@@ -32,6 +32,8 @@ LEAD_S = 0.2
 """Silence put before every window: whatever the offset of the speech in it, the model then hears the same."""
 MOST_TOKENS_PER_S = 14
 SPARE_TOKENS = 24
+MOST_PROMPT_TOKENS = 223
+"""Half of what the decoder can look back on, less one."""
 
 Encoded = NDArray[np.float32]
 """Encoder output, (windows, steps, width)."""
@@ -105,12 +107,16 @@ class WhisperModel:
         tokenizers = [
             self._tokenizer(language, request.task) for request, (language, _) in zip(requests, languages, strict=True)
         ]
+        prompts = [_prompt(request, tokenizer) for request, tokenizer in zip(requests, tokenizers, strict=True)]
+        temperature = requests[0].temperature
         results = self._model.generate(
             ctranslate2.StorageView.from_array(encoded),
-            [tokenizer.sot_sequence for tokenizer in tokenizers],
+            prompts,
             beam_size=1,
+            sampling_topk=0 if temperature else 1,
+            sampling_temperature=temperature or 1.0,
             suppress_tokens=self._suppressed,
-            max_length=_most_tokens(requests),
+            max_length=_most_tokens(requests) + max(map(len, prompts)),
             return_scores=True,
             return_no_speech_prob=True,
         )
@@ -206,6 +212,14 @@ def _suppressed(tokenizer: Tokenizer) -> list[int]:
         tokenizer.translate,
     )
     return sorted({*tokenizer.non_speech_tokens, *control})
+
+
+def _prompt(request: DecodeRequest, tokenizer: Tokenizer) -> list[int]:
+    """Spell what stands before the words; of a long prompt its end, as it is nearest."""
+    if not request.prompt:
+        return list(tokenizer.sot_sequence)
+    before = tokenizer.encode(f" {request.prompt.strip()}")[-MOST_PROMPT_TOKENS:]
+    return [tokenizer.sot_prev, *before, *tokenizer.sot_sequence]
 
 
 def _most_tokens(requests: Sequence[DecodeRequest]) -> int:

@@ -1,6 +1,6 @@
 """What the scheduler may expect of any model: the real one and its scripted twin pass the same tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -15,7 +15,7 @@ from vexa_pool.app import silero_detectors
 from vexa_pool.engine.model import DecodeRequest, Detector, Model
 from vexa_pool.engine.scripted import LevelDetector, ScriptedModel, ScriptedWord, spell
 from vexa_pool.engine.whisper import WhisperModel
-from vexa_pool.streaming.window import Purpose, Transcription, Window, encoder_length_s
+from vexa_pool.streaming.window import LONGEST_S, Purpose, Transcription, Window, encoder_length_s
 from vexa_pool.streaming.words import joined, spoken_form
 
 Samples = NDArray[np.float32]
@@ -98,6 +98,21 @@ def test_a_group_hears_what_each_would_alone(subject: Subject) -> None:
 
     assert heard(together[0]) == heard(together[2]) == subject.said
     assert heard(together[1]) == heard(subject.model.transcribe([a_request(earlier)])[0])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.01])
+def test_a_prompt_adds_no_words(subject: Subject, temperature: float) -> None:
+    """It may sway how words are spelt; words drawn with next to no chance are those of greedy decoding."""
+    request = a_request(subject.speech)
+    window = replace(request.window, encoder_s=LONGEST_S)
+    prompted = replace(request, window=window, prompt="A talk of Kanban, and of rows.", temperature=temperature)
+
+    (transcription,) = subject.model.transcribe([prompted])
+    (unprompted,) = subject.model.transcribe([replace(request, window=window)])
+
+    assert heard(transcription) == subject.said
+    is_read = transcription.mean_logprob != unprompted.mean_logprob
+    assert is_read or isinstance(subject.model, ScriptedModel)
 
 
 def test_the_detector_hears_where_the_speech_is(subject: Subject) -> None:

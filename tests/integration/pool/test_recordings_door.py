@@ -70,6 +70,7 @@ def ogg(samples: Samples) -> bytes:
     return file.getvalue()
 
 
+MODEL = "models/medium.en"
 SPOKEN = wav(spell(WORDS, length_s=4.5))
 
 
@@ -89,7 +90,7 @@ class Doors:
         self._stack.callback(ears.close)
         scheduler = Scheduler(model, threads=1, meter=PoolMetrics())
         self.running.append(self._tasks.create_task(scheduler.run()))
-        door = RecordingsDoor(Transcriber(model, ears, scheduler), api_key=api_key)
+        door = RecordingsDoor(Transcriber(model, ears, scheduler), api_key=api_key, model=MODEL)
         port = await self._stack.enter_async_context(door.listen("127.0.0.1", 0))
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S * 3)
         return await self._stack.enter_async_context(client)
@@ -106,7 +107,7 @@ async def doors() -> AsyncIterator[Doors]:
 
 
 async def post(caller: httpx.AsyncClient, file: bytes = SPOKEN, **fields: Any) -> httpx.Response:
-    return await caller.post(PATH, files={"file": ("a.bin", file)}, data={"model": "whisper-1", **fields})
+    return await caller.post(PATH, files={"file": ("a.bin", file)}, data={"model": "whisper-1"} | fields)
 
 
 async def test_each_format_holds_what_was_said(doors: Doors) -> None:
@@ -183,6 +184,40 @@ async def test_a_bad_request_is_named_in_openais_form(
     error = answer.json()["error"]
     assert error["type"] == "invalid_request_error"
     assert named in error["message"]
+
+
+class Listening(ScriptedModel):
+    """Remembers how it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(WORDS)
+        self.asked: list[DecodeRequest] = []
+
+    def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
+        self.asked += requests
+        return super().transcribe(requests)
+
+
+async def test_prompt_and_temperature_reach_every_window(doors: Doors) -> None:
+    """Which then sees thirty seconds, as the model was trained to be prompted."""
+    model = Listening()
+    caller = await doors.open(model)
+
+    answer = await post(caller, prompt="Kanban, rows", temperature="0.4")
+
+    assert answer.status_code == 200
+    assert {(a.prompt, a.temperature, a.window.encoder_s) for a in model.asked} == {("Kanban, rows", 0.4, 30.0)}
+
+
+@pytest.mark.parametrize(("name", "status"), [("", 200), (MODEL, 200), ("medium.en", 200), ("gpt-4o-transcribe", 404)])
+async def test_a_model_is_served_by_its_names_alone(doors: Doors, name: str, status: int) -> None:
+    """OpenAI's own is one of them; whoever asks for another learns which."""
+    caller = await doors.open(ScriptedModel(WORDS))
+
+    answer = await post(caller, model=name)
+
+    assert answer.status_code == status
+    assert status == 200 or "whisper-1" in answer.json()["error"]["message"]
 
 
 async def test_a_list_of_files_opens_none_of_them(

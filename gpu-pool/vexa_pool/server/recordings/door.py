@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.routing import Route
 
 from vexa_events.errors import (
     InvalidMessage,
+    NotFound,
     Overloaded,
     TooLarge,
     Unauthenticated,
@@ -30,6 +32,8 @@ from vexa_pool.server.recordings.transcriber import Recorded, Transcriber
 logger = logging.getLogger(__name__)
 
 PATH = "/v1/audio/transcriptions"
+OPENAI_MODEL = "whisper-1"
+"""What OpenAI's clients call whichever model there is."""
 RETRY_AFTER_S = 10
 STOPPING_S = 1
 """A stopping worker gives requests this long to take their answer: 503, for the caller has the file."""
@@ -37,6 +41,7 @@ CALLER_GONE = 499
 KEEP_ALIVE_S = 5
 STATUS_BY_ERROR: tuple[tuple[type[VexaError], int, str], ...] = (
     (TooLarge, 413, "invalid_request_error"),
+    (NotFound, 404, "invalid_request_error"),
     (InvalidMessage, 400, "invalid_request_error"),
     (Unauthenticated, 401, "invalid_request_error"),
     (Overloaded, 429, "rate_limit_error"),
@@ -47,8 +52,9 @@ STATUS_BY_ERROR: tuple[tuple[type[VexaError], int, str], ...] = (
 class RecordingsDoor:
     """Takes whole recordings over HTTP."""
 
-    def __init__(self, transcriber: Transcriber, *, api_key: str | None) -> None:
-        """Without a key, whoever reaches the port may ask."""
+    def __init__(self, transcriber: Transcriber, *, api_key: str | None, model: str) -> None:
+        """Without a key, whoever reaches the port may ask; `model` is what the worker was started with."""
+        self._model_names = frozenset({"", OPENAI_MODEL, model, Path(model).name})
         self._transcriber = transcriber
         self._api_key = api_key
         self._stopping = asyncio.Event()
@@ -87,6 +93,7 @@ class RecordingsDoor:
         try:
             with self._transcriber.room():
                 upload = await read_upload(request)
+                self._check_model(upload.wishes.model)
                 recorded = await self._transcribe(request, upload)
         except ClientDisconnect:
             return Response(status_code=CALLER_GONE)
@@ -104,7 +111,7 @@ class RecordingsDoor:
                     tasks.create_task(_leave_with_caller(request)),
                     tasks.create_task(self._leave_with_worker()),
                 ]
-                recorded = await self._transcriber.transcribe(upload.file, upload.wishes.language)
+                recorded = await self._transcriber.transcribe(upload.file, upload.wishes.manner)
                 for watcher in watchers:
                     watcher.cancel()
         except ExceptionGroup as faults:
@@ -114,6 +121,10 @@ class RecordingsDoor:
     async def _leave_with_worker(self) -> None:
         await self._stopping.wait()
         raise Unavailable("the worker is going away")
+
+    def _check_model(self, wanted: str) -> None:
+        if wanted not in self._model_names:
+            raise NotFound(f"the model {wanted!r} is not served here; {OPENAI_MODEL} names the one that is")
 
     def _check_key(self, request: Request) -> None:
         if self._api_key is None:

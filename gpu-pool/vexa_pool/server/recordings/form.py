@@ -14,6 +14,7 @@ from vexa_events.errors import InvalidMessage, TooLarge
 from vexa_events.faults import faults
 from vexa_events.fields import Language
 from vexa_pool.server.recordings.formats import Granularity, ResponseFormat
+from vexa_pool.server.recordings.transcriber import Manner
 
 MOST_BYTES = 25 * 1024 * 1024
 """As much as OpenAI takes."""
@@ -29,13 +30,12 @@ class Wishes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     model: str = ""
-    """Ignored: a worker serves the one model it was started with."""
+    """One of the names of the model that the worker was started with."""
     language: Language | None = None
     prompt: str = ""
-    """Ignored: each window is decoded for itself."""
     response_format: ResponseFormat = ResponseFormat.JSON
     temperature: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    """Ignored: decoding is greedy."""
+    """At 0 decoding is greedy."""
     stream: Literal["false", "0", ""] = "false"
     granularities: frozenset[Granularity] = frozenset()
 
@@ -43,6 +43,10 @@ class Wishes(BaseModel):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+    @property
+    def manner(self) -> Manner:
+        return Manner(language=self.language, prompt=self.prompt, temperature=self.temperature)
 
     @property
     def times(self) -> frozenset[Granularity]:

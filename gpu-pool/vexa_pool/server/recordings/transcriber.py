@@ -7,18 +7,19 @@ One recording is decoded at a time, and only while no stream has a window due.
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vexa_events.errors import Overloaded, Unavailable
 from vexa_events.identity import Task
 from vexa_events.transcript import Segment, Span
 from vexa_pool.engine.ears import Ears
-from vexa_pool.engine.model import Model
+from vexa_pool.engine.model import DecodeRequest, Model
 from vexa_pool.engine.scheduler import Scheduler
 from vexa_pool.server.lane import StreamLane
 from vexa_pool.server.recordings.sound import read_pieces
 from vexa_pool.streaming.batches import CommittedBatch
 from vexa_pool.streaming.session import Due, Session, Update
+from vexa_pool.streaming.window import LONGEST_S
 
 MOST_AT_ONCE = 8
 """Recordings held in memory; the next one is refused."""
@@ -27,6 +28,22 @@ MOST_WORK_S = 900.0
 MOST_UNDECODED_S = 60.0
 """Samples of a recording that wait for the model; the rest stays compressed."""
 TENANT = "recordings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a recording is to be heard."""
+
+    language: str | None = None
+    """None lets the model detect it."""
+    prompt: str = ""
+    """Given to every window."""
+    temperature: float = 0.0
+
+    @property
+    def is_swayed(self) -> bool:
+        """Where something but the sound decides, short windows make the model repeat itself or go on by itself."""
+        return bool(self.prompt) or self.temperature > 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +80,18 @@ class Transcriber:
         finally:
             self._held -= 1
 
-    async def transcribe(self, file: bytes, language: str | None) -> Recorded:
+    async def transcribe(self, file: bytes, manner: Manner) -> Recorded:
         """Return what was said; raise InvalidMessage where the file or language is no use."""
-        self._model.check(language, Task.TRANSCRIBE)
+        self._model.check(manner.language, Task.TRANSCRIBE)
         try:
             async with asyncio.timeout(MOST_WORK_S), self._turn:
-                return await self._decode(file, language)
+                return await self._decode(file, manner)
         except TimeoutError as exc:
             raise Unavailable(f"live streams left no time for this within {MOST_WORK_S:g} s") from exc
 
-    async def _decode(self, file: bytes, language: str | None) -> Recorded:
-        script = _Script(language)
-        lane = _RecordingLane(Session(), script, language=language, task=Task.TRANSCRIBE, tenant=TENANT)
+    async def _decode(self, file: bytes, manner: Manner) -> Recorded:
+        script = _Script(manner.language)
+        lane = _RecordingLane(script, manner)
         self._scheduler.add_patient(lane)
         try:
             await self._feed(lane, file)
@@ -98,9 +115,19 @@ class Transcriber:
 class _RecordingLane(StreamLane):
     """Asks for no window that would only be shown."""
 
+    def __init__(self, script: "_Script", manner: Manner) -> None:
+        super().__init__(Session(), script, language=manner.language, task=Task.TRANSCRIBE, tenant=TENANT)
+        self._manner = manner
+
+    def next_request(self) -> DecodeRequest:
+        request = super().next_request()
+        return replace(request, prompt=self._manner.prompt, temperature=self._manner.temperature)
+
     def due(self) -> Due | None:
         due = super().due()
-        return None if due is None or due.is_elastic else due
+        if due is None or due.is_elastic:
+            return None
+        return replace(due, encoder_s=LONGEST_S) if self._manner.is_swayed else due
 
 
 class _Script:
