@@ -156,17 +156,19 @@ class Session:
         """Fail a session whose audio the database does not have, so that nobody takes the transcript for whole."""
         unstored_s = self._streams.unstored_s()
         if not unstored_s:
-            return self._with_refused_orders(ending)
+            return self._with_remarks(ending)
         said = [text for text in self._streams.refusals()[:TOLD_REFUSALS] if text != ending.evidence]
         lost = "; ".join((f"{unstored_s:.3f} s of audio were not stored", *said))
         if ending.status is BotStatus.FAILED:
             return replace(ending, evidence="; ".join(part for part in (ending.evidence, lost) if part))
         return Ending(status=BotStatus.FAILED, reason="audio_not_stored", evidence=f"{ending.reason}; {lost}")
 
-    def _with_refused_orders(self, ending: Ending) -> Ending:
-        """Tell of a change that no worker took: the meeting went on as it was before."""
-        refused = [f"change refused: {text}" for text in self._streams.declined()[:TOLD_REFUSALS]]
-        return replace(ending, evidence="; ".join([*filter(None, [ending.evidence]), *refused]) or None)
+    def _with_remarks(self, ending: Ending) -> Ending:
+        """Tell of a change that no worker took, so that the meeting went on as before, and of streams not carried."""
+        told = [f"change refused: {text}" for text in self._streams.declined()[:TOLD_REFUSALS]]
+        if self._streams.ignored:
+            told.append(f"{self._streams.ignored} streams were not carried, there were too many at once")
+        return replace(ending, evidence="; ".join([*filter(None, [ending.evidence]), *told]) or None)
 
     async def _conclude(self, ending: Ending) -> None:
         left = {"unstored_s": self._streams.unstored_s(), "dropped_s": self._streams.dropped_s()}

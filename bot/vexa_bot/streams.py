@@ -17,7 +17,7 @@ from vexa_events.identity import SessionUid, StreamKind, StreamUid
 
 logger = logging.getLogger(__name__)
 MAX_STREAMS = 256
-"""As many as a heartbeat can name."""
+"""As many as a heartbeat can name, of which the database lacks something; those that it has whole are not counted."""
 StreamFact = StreamFound | SpeakerLearnt | AudioHeard | AudioMissed | StreamEnded
 NewClient = Callable[[StreamUid, StreamKind, Tape, Tuning], StreamClient]
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -43,6 +43,8 @@ class Streams:
         self._reporter = reporter
         self._new_client = new_client
         self._refused = refused
+        self.ignored = 0
+        """Streams past the limit, of which nothing was carried."""
         self._clients: list[StreamClient] = []
         """Every stream's, in the order of finding; a key can come to name another."""
         self._client_by_key: dict[str, StreamClient] = {}
@@ -79,9 +81,10 @@ class Streams:
             task.cancel()
 
     def reports(self) -> tuple[StreamReport, ...]:
-        """Tell how far each stream's audio reaches."""
+        """Tell how far each stream's audio reaches; of more than can be named, those that are stored go unsaid."""
+        tapes = sorted(self._buffer.tapes.items(), key=lambda named: named[1].is_settled)
         return tuple(
-            StreamReport(stream_uid=uid, captured_until_s=to_s(tape.end_ms)) for uid, tape in self._buffer.tapes.items()
+            StreamReport(stream_uid=uid, captured_until_s=to_s(tape.end_ms)) for uid, tape in tapes[:MAX_STREAMS]
         )
 
     def unstored_s(self) -> float:
@@ -103,7 +106,8 @@ class Streams:
 
     def _found(self, fact: StreamFound, spawn: Spawn) -> None:
         number = len(self._buffer.tapes) + 1
-        if number > MAX_STREAMS:
+        if sum(not tape.is_settled for tape in self._buffer.tapes.values()) >= MAX_STREAMS:
+            self.ignored += 1
             logger.error("stream ignored, the session has too many", extra={"limit": MAX_STREAMS})
             return
         if before := self._client_by_key.get(fact.key):

@@ -92,11 +92,13 @@ class Tape:
     def finish(self) -> None:
         """Note that capture is over."""
         self.is_finished = True
+        self.release(self.stored_ms)
 
     def release(self, stored_ms: int) -> None:
         """Note how far the database reaches, and let go of what no replay will need."""
         self.stored_ms = max(self.stored_ms, min(stored_ms, self.end_ms))
-        while self._pieces and self._pieces[0].until_ms <= self.stored_ms - REPLAY_MS:
+        kept_ms = self.end_ms if self.is_settled else self.stored_ms - REPLAY_MS
+        while self._pieces and self._pieces[0].until_ms <= kept_ms:
             gone = self._pieces.popleft()
             if isinstance(gone, Audio):
                 self.size_bytes -= len(gone.samples)

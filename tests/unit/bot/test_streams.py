@@ -144,6 +144,23 @@ async def test_streams_past_the_limit_are_ignored_with_all_that_is_told_about_th
 
     assert len(scene.streams.reports()) == MAX_STREAMS
     assert scene.buffer.size_bytes == 0
+    assert scene.streams.ignored == 1
+
+
+async def test_streams_that_are_stored_make_room_for_others(scene: _Scene) -> None:
+    """People come and go for hours; what the database has whole needs neither memory nor a report."""
+    for number in range(3 * MAX_STREAMS):
+        scene.find(str(number))
+        scene.hear(str(number), 0, 100)
+        scene.streams.note(StreamEnded(key=str(number)), scene.spawn)
+        scene.clients[-1].tape.release(100)
+    scene.find("last")
+    scene.hear("last", 0, 500)
+
+    reports = scene.streams.reports()
+    assert (scene.streams.ignored, scene.buffer.size_bytes) == (0, 500 * BYTES_PER_MS)
+    assert len(reports) == MAX_STREAMS
+    assert (reports[0].stream_uid, reports[0].captured_until_s) == (f"session.{3 * MAX_STREAMS + 1}", 0.5)
 
 
 async def test_a_name_is_reported_once_the_stream_is_known_and_a_better_one_with_a_higher_revision(
