@@ -6,7 +6,7 @@ the order in which they became known, with positions in milliseconds on the
 session clock.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -123,3 +123,6 @@ class Platform(Protocol):
 
         Raises AttendanceFailed.
         """
+
+    def rest(self) -> Iterable[Fact]:
+        """Tell what was still going on when attending was cut short; nothing once it has been told."""

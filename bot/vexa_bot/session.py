@@ -56,6 +56,7 @@ class Session:
         self._tuning = tuning
         self._heartbeat_s = heartbeat_s
         self._lifecycle = Lifecycle()
+        self._platform: Platform | None = None
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> Ending:
@@ -100,11 +101,15 @@ class Session:
         _, staying = await asyncio.wait({capture}, timeout=LEAVE_LIMIT_S)
         if staying:
             logger.error("platform does not leave the meeting", extra={"limit_s": LEAVE_LIMIT_S})
+        elif self._platform is not None:
+            for fact in self._platform.rest():
+                await self._note(fact, group)
         self._streams.finish()
 
     async def _capture(self, group: asyncio.TaskGroup) -> None:
         try:
-            async with aclosing(self._parts.platform().attend()) as facts:
+            self._platform = self._parts.platform()
+            async with aclosing(self._platform.attend()) as facts:
                 async for fact in facts:
                     await self._note(fact, group)
         except AttendanceFailed as exc:

@@ -58,11 +58,15 @@ class BrowserPlatform:
                         yield fact
             except PageLost as exc:
                 self._note_loss(exc)
-        for fact in self._ears.finish() if self._ears else ():
+        for fact in self.rest():
             yield fact
         if self._ending.status is BotStatus.FAILED:
             raise AttendanceFailed(self._ending.reason, self._ending.evidence or "")
         yield self._ending
+
+    def rest(self) -> Iterator[Fact]:
+        """Tell who was speaking at the end, and account for what a lost page never brought."""
+        yield from self._ears.finish() if self._ears else ()
 
     async def _sit(self, visit: Visit) -> AsyncGenerator[Fact, None]:
         joining = Joining(visit, self._site, self._guest)

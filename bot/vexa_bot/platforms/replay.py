@@ -129,6 +129,10 @@ class ReplayPlatform:
             yield fact
         yield Ending(status=BotStatus.COMPLETED, reason="meeting_ended", evidence=_evidence(players, shown.fault))
 
+    def rest(self) -> Iterator[Fact]:
+        """Tell nothing: who spoke when is known only of what was played to its end."""
+        return iter(())
+
 
 async def _read(players: list[_Player], decoder: ThreadPoolExecutor) -> None:
     await asyncio.get_running_loop().run_in_executor(decoder, _read_windows, players)

@@ -1,0 +1,89 @@
+"""One attendance from its order to leave to its end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from vexa_bot.capture import Admitted, Fact, SpeakerHinted
+from vexa_bot.epoch_talk import Tuning
+from vexa_bot.hint_log import HintLog
+from vexa_bot.patience import Patience
+from vexa_bot.replay_buffer import ReplayBuffer
+from vexa_bot.reporter import Reporter
+from vexa_bot.session import Session, SessionParts
+from vexa_bot.stream_client import StreamClient
+from vexa_bot.streams import Streams
+from vexa_bot.tape import Tape
+from vexa_events.callbacks import (
+    Attribution,
+    Command,
+    CommandKind,
+    Heartbeat,
+    HeartbeatAnswer,
+    SpeakerHints,
+    StatusReport,
+)
+from vexa_events.identity import SessionUid, StreamKind, StreamUid, Task
+
+TUNING = Tuning(language=None, task=Task.TRANSCRIBE)
+
+
+class _Meeting:
+    """A meeting in which somebody is speaking when the bot is told to leave."""
+
+    async def attend(self) -> AsyncGenerator[Fact, None]:
+        yield Admitted(at=datetime.now(UTC))
+        await asyncio.Event().wait()
+
+    def rest(self) -> Iterator[Fact]:
+        yield SpeakerHinted(from_ms=0, until_ms=4_000, speaker="Joe", evidence="the page shows who speaks")
+
+
+class _Bots:
+    """Orders the bot to leave as soon as it is in the meeting."""
+
+    def __init__(self) -> None:
+        self.path: list[str] = []
+        self.hints: list[SpeakerHints] = []
+
+    async def report_status(self, report: StatusReport) -> None:
+        self.path.append(report.status.value)
+
+    async def attribute(self, attribution: Attribution) -> None:
+        raise AssertionError(attribution)
+
+    async def hint(self, told: SpeakerHints) -> None:
+        self.hints.append(told)
+
+    async def heartbeat(self, beat: Callable[[], Heartbeat]) -> HeartbeatAnswer:
+        beat()
+        return HeartbeatAnswer(commands=(Command(kind=CommandKind.LEAVE),) if "active" in self.path else ())
+
+
+def _no_client(stream_uid: StreamUid, kind: StreamKind, tape: Tape, tuning: Tuning) -> StreamClient:
+    raise AssertionError(stream_uid)
+
+
+async def test_who_was_speaking_when_a_stop_came_is_told() -> None:
+    """A user's stop cuts the attendance short, not what it has seen."""
+    bots = _Bots()
+    reporter = Reporter(bots)
+    buffer = ReplayBuffer(bytes_per_stream=1_000, max_bytes=1_000)
+    parts = SessionParts(
+        platform=_Meeting,
+        streams=partial(
+            Streams, SessionUid("session"), tuning=TUNING, buffer=buffer, reporter=reporter, new_client=_no_client
+        ),
+        reporter=reporter,
+        hints=HintLog(bots.hint),
+        heart=bots,
+        patience=Patience(limit_s=10.0, hurried_s=1.0),
+    )
+
+    async with asyncio.timeout(10):
+        ending = await Session(parts, tuning=TUNING, heartbeat_s=0.001).run()
+
+    assert ending.reason == "stopped_by_user"
+    assert bots.path == ["joining", "active", "stopping", "completed"]
+    assert [hint.speaker for told in bots.hints for hint in told.hints] == ["Joe"]
