@@ -6,7 +6,8 @@ proves is for `judging` to say.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from vexa_events.errors import Unavailable
@@ -39,6 +40,8 @@ SWEEP_LIMIT = 500
 """Sessions that one tick judges; the next tick goes on with those behind."""
 PUBLISHED_KEPT = timedelta(days=7)
 """How long an event stays in the outbox after the Broker has taken it: webhooks look there for what they missed."""
+MAX_REFUSALS = 3
+"""A launcher that cannot tell of so many bots is spared the others until the next tick."""
 Judgement = Ended | ToStop | ToKill | ToRemove | Undecided
 
 
@@ -107,13 +110,15 @@ class Reconciler:
             await tables.sweeps.move(SWEEP, [session.session_uid for session in running], limit=SWEEP_LIMIT)
             ends = await tables.sessions.ends([bot.session_uid for bot in found])
         by_uid = {bot.session_uid: bot for bot in found}
+        refusals = _Refusals()
         for session in running:
-            await self._judge(session, by_uid.get(session.session_uid), now)
+            with refusals.passed_over(session.session_uid):
+                await self._judge(session, by_uid.get(session.session_uid), now)
         for bot in found:
-            if bot.session_uid not in ends:
-                await self._clear(bot, since=bot.started_at, now=now)
-            elif (ended_at := ends[bot.session_uid]) is not None:
-                await self._clear(bot, since=ended_at, now=now)
+            since = ends.get(bot.session_uid, bot.started_at)
+            if since is not None:
+                with refusals.passed_over(bot.session_uid):
+                    await self._clear(bot, since=since, now=now)
 
     async def _judge(self, session: Session, bot: Found | None, now: datetime) -> None:
         reference = session.launcher_ref or await self._adopted(session, bot)
@@ -180,3 +185,20 @@ class Reconciler:
         told = {"session_uid": session.session_uid, "reason": ended.reason, "evidence": ended.evidence}
         logger.log(logging.WARNING if ended.status is BotStatus.FAILED else logging.INFO, "session ended", extra=told)
         await self._announcer.announce(session.session_uid, session.meeting_id, ended.status)
+
+
+class _Refusals:
+    """What a launcher could not tell in one sweep; a single bot that it cannot tell of holds up no other."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    @contextmanager
+    def passed_over(self, session_uid: str) -> Iterator[None]:
+        try:
+            yield
+        except Unavailable as exc:
+            self._count += 1
+            if self._count >= MAX_REFUSALS:
+                raise
+            logger.warning("bot not judged", extra={"session_uid": session_uid, "cause": str(exc)})

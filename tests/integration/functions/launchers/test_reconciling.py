@@ -412,6 +412,30 @@ async def test_many_sweeps_at_once_tell_an_end_once(world: World, sink: Any) -> 
     assert len(sink.of_type("vexa.bot.failed.v1")) == 1
 
 
+async def test_a_bot_of_whom_the_launcher_cannot_tell_holds_up_no_other(world: World) -> None:
+    """An engine may hang over one container and answer for all others."""
+
+    class Stuck:
+        """Answers for every bot but one."""
+
+        async def found(self) -> list[Any]:
+            return await world.launcher.found()
+
+        async def observe(self, reference: str) -> Any:
+            if reference == world.references["a"]:
+                raise Unavailable("the Docker engine does not answer")
+            return await world.launcher.observe(reference)
+
+    for uid in ("a", "b"):
+        await world.request(uid)
+        await world.launch("raise SystemExit(3)", uid)
+        await world.exited(uid)
+
+    await world.tick(launcher=Stuck())  # type: ignore[arg-type]
+
+    assert (await world.outcome("a"), await world.outcome("b")) == (("requested", None), ("failed", "bot_lost"))
+
+
 async def test_a_launcher_that_is_away_ends_nothing_and_holds_up_no_event(world: World, sink: Any) -> None:
     """What cannot be asked proves nothing."""
 
