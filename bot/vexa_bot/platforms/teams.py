@@ -1,6 +1,6 @@
 """Microsoft Teams as a guest in the web client. Its sound comes as one mixed track."""
 
-from urllib.parse import quote
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from vexa_bot.browser.page_messages import TrackFacts
 from vexa_bot.browser.site import Guest, Lane
@@ -32,8 +32,7 @@ class TeamsSite:
     lane = Lane(kind=StreamKind.MIXED)
 
     def __init__(self, native_meeting_id: str, *, meeting_url: str | None = None, passcode: str | None = None) -> None:
-        query = f"?p={quote(passcode)}" if passcode else ""
-        self._url = meeting_url or f"https://teams.microsoft.com/meet/{native_meeting_id}{query}"
+        self._url = guest_url(meeting_url or f"https://teams.microsoft.com/meet/{native_meeting_id}", passcode)
 
     async def join(self, steps: Steps, guest: Guest) -> None:
         """Stay in the browser, go without devices, give a name, and join."""
@@ -57,3 +56,12 @@ class TeamsSite:
     async def leave(self, steps: Steps) -> None:
         """Hang up, or cancel in the lobby."""
         await steps.click_if_there(selectors.LEAVE)
+
+
+def guest_url(meeting_url: str, passcode: str | None) -> str:
+    """Put the passcode into an address of the short kind that lacks it: the page asks for it nowhere else."""
+    parts = urlsplit(meeting_url)
+    query = dict(parse_qsl(parts.query))
+    if passcode is None or "/meet/" not in parts.path or "p" in query:
+        return meeting_url
+    return parts._replace(query=urlencode(query | {"p": passcode})).geturl()
