@@ -97,7 +97,10 @@ class BrowserPlatform:
         if self._ears is not None:
             yield from self._ears.look(facts, snapshot)
         step = self._stay.look(
-            verdict, others=snapshot.others, is_loud=bool(self._ears and self._ears.is_loud), now_s=now_s
+            verdict,
+            others=snapshot.others(self._guest.name),
+            is_loud=bool(self._ears and self._ears.is_loud),
+            now_s=now_s,
         )
         if step is Milestone.AWAITING_ADMISSION:
             yield AwaitingAdmission()

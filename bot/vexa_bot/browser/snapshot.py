@@ -27,10 +27,11 @@ class Snapshot:
         """Return the first of the names that is visible."""
         return next((name for name in names if name in self.marks), None)
 
-    @property
-    def others(self) -> int:
-        """How many people other than the bot are there."""
-        return sum(not person.self for person in self.people)
+    def others(self, bot_name: str) -> int:
+        """Count the people other than the bot, whom a page may show among them without a sign but its name."""
+        others = [person for person in self.people if not person.self]
+        is_hidden = len(others) == len(self.people) and any(person.name == bot_name for person in others)
+        return len(others) - is_hidden
 
     @property
     def is_cut_off(self) -> bool:

@@ -14,6 +14,7 @@ from vexa_bot.capture import AttendanceFailed
 from vexa_bot.platforms.janus import room_url
 from vexa_bot.platforms.jitsi import JitsiSite
 from vexa_bot.platforms.sites import site_of
+from vexa_bot.platforms.teams import guest_url
 from vexa_bot.platforms.zoom import web_client_url
 from vexa_events.launch import BotOrder
 
@@ -120,3 +121,37 @@ def test_a_jitsi_track_belongs_to_the_participant_whom_its_stream_names() -> Non
     ]
 
     assert owners == ["Maya", "Joe", None, None]
+
+
+@pytest.mark.parametrize(
+    ("meeting_url", "passcode", "expected"),
+    [
+        ("https://teams.live.com/meet/1234567890", "abcDEF12", "https://teams.live.com/meet/1234567890?p=abcDEF12"),
+        ("https://teams.live.com/meet/1234567890?p=x1", "y2", "https://teams.live.com/meet/1234567890?p=x1"),
+        ("https://teams.live.com/meet/1234567890", None, "https://teams.live.com/meet/1234567890"),
+        (
+            "https://teams.example/l/meetup-join/19:a@thread.v2/0",
+            "z",
+            "https://teams.example/l/meetup-join/19:a@thread.v2/0",
+        ),
+    ],
+)
+def test_a_teams_meeting_is_opened_with_its_passcode(meeting_url: str, passcode: str | None, expected: str) -> None:
+    """Wherever the request gave it."""
+    assert guest_url(meeting_url, passcode) == expected
+
+
+@pytest.mark.parametrize(
+    ("people", "others"),
+    [
+        ([], 0),
+        ([Person(id="1", name="Scribe")], 0),
+        ([Person(id="1", name="Scribe"), Person(id="2", name="Joe")], 1),
+        ([Person(id="1", name="Scribe"), Person(id="2", name="Scribe")], 1),
+        ([Person(id="1", name="Ann", self=True), Person(id="2", name="Scribe")], 1),
+        ([Person(id="1", name="Joe")], 1),
+    ],
+)
+def test_a_bot_does_not_keep_itself_company(people: list[Person], others: int) -> None:
+    """Where a page shows it without a sign, it is the one of its name."""
+    assert Snapshot(people=tuple(people)).others("Scribe") == others
