@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
 
 from vexa_bot.capture import AttendanceFailed
@@ -15,6 +15,7 @@ from vexa_bot.capture import AttendanceFailed
 logger = logging.getLogger(__name__)
 START_LIMIT_S = 30.0
 CLOSE_LIMIT_S = 4.0
+STOP_LIMIT_S = 2.0
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -41,7 +42,7 @@ async def open_chromium(chromium: Chromium) -> AsyncIterator[Browser]:
     """Start the browser; raise AttendanceFailed where there is none or it does not start."""
     if not await asyncio.to_thread(chromium.path.is_file):
         raise AttendanceFailed("browser_missing", f"no Chromium at {chromium.path}")
-    async with async_playwright() as playwright:
+    async with _driver() as playwright:
         try:
             browser = await playwright.chromium.launch(
                 executable_path=chromium.path,
@@ -57,6 +58,27 @@ async def open_chromium(chromium: Chromium) -> AsyncIterator[Browser]:
             yield browser
         finally:
             await _close(browser)
+
+
+@asynccontextmanager
+async def _driver() -> AsyncIterator[Playwright]:
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            playwright = await async_playwright().start()
+    except (PlaywrightError, OSError) as exc:
+        raise AttendanceFailed("browser_failed", f"the browser's driver did not start: {exc}"[:500]) from exc
+    try:
+        yield playwright
+    finally:
+        await _stop(playwright)
+
+
+async def _stop(playwright: Playwright) -> None:
+    try:
+        async with asyncio.timeout(STOP_LIMIT_S):
+            await playwright.stop()
+    except TimeoutError:
+        logger.warning("the browser's driver does not end; it goes with this process")
 
 
 async def _close(browser: Browser) -> None:

@@ -188,6 +188,18 @@ async def test_a_browser_that_does_not_start_is_told(
     assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], reason)
 
 
+async def test_a_driver_of_the_browser_that_does_not_start_is_told(
+    bot: BotProcess, bots: BotsTwin, pages: Pages
+) -> None:
+    """As the failure of the browser that it drives."""
+    bot.env["PLAYWRIGHT_NODEJS_PATH"] = "/nowhere/node"
+    await attend(bot, "google_meet", pages.url("google_meet"))
+
+    assert await bot.exit_code() == 1
+    assert (bots.path, bots.statuses[-1].reason) == (["joining", "failed"], "browser_failed")
+    assert "/nowhere/node" in (bots.statuses[-1].evidence or "")
+
+
 async def test_a_crashed_page_is_replaced_once_and_its_streams_go_on_with_a_hole(
     bot: BotProcess, pool: PoolTwin, bots: BotsTwin, pages: Pages
 ) -> None:
