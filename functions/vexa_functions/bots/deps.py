@@ -66,6 +66,7 @@ def _limits(settings: BotsSettings) -> Limits:
         launch=timedelta(seconds=settings.launch_limit_s),
         stop_grace=timedelta(seconds=settings.stop_grace_s),
         kill_grace=timedelta(seconds=settings.kill_grace_s),
+        silence=timedelta(seconds=settings.callback_limit_s),
         kept=timedelta(seconds=settings.keep_ended_s),
     )
 

@@ -17,9 +17,6 @@ from vexa_functions.bots.launchers.launcher import Exited, Observation, Running,
 from vexa_functions.store.sessions import Session
 from vexa_functions.store.streams import Stream
 
-GIVES_UP_AFTER = timedelta(minutes=30)
-"""A bot that cannot reach us for so long ends by itself."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -31,6 +28,8 @@ class Limits:
     """From an order to leave until a bot that does not fetch it is told by its launcher."""
     kill_grace: timedelta
     """From there until its process is ended."""
+    silence: timedelta
+    """A bot that cannot reach us for so long ends by itself."""
     kept: timedelta
     """How long what is left of an ended bot is kept, for those who read its log."""
 
@@ -76,15 +75,15 @@ def judge_running(
             return _failed("launch_failed", why or "the bot was accepted and never started")
         case Running() | Starting():
             return _judge_order(session, now=now, limits=limits)
-        case Unknown() if now - _last_sign(session) > GIVES_UP_AFTER:
-            return _lost_in_silence(session)
+        case Unknown() if now - _last_sign(session) > limits.silence:
+            return _lost_in_silence(session, limits)
     return Undecided()
 
 
-def judge_unlaunched(session: Session, *, now: datetime) -> Ended | Undecided:
+def judge_unlaunched(session: Session, *, now: datetime, limits: Limits) -> Ended | Undecided:
     """Say what follows for a session whose bot no launcher knows and none was ever noted to have launched."""
     if session.heartbeat_at is not None:
-        return _lost_in_silence(session) if now - session.heartbeat_at > GIVES_UP_AFTER else Undecided()
+        return _lost_in_silence(session, limits) if now - session.heartbeat_at > limits.silence else Undecided()
     if session.stop_requested_at is not None and now > session.launch_due_at:
         evidence = "the bot was told to leave before it was launched"
         return Ended(status=BotStatus.COMPLETED, reason="stopped_by_user", evidence=evidence)
@@ -148,8 +147,8 @@ def _last_life(session: Session, seen: Exited, streams: Sequence[Stream]) -> dat
     return max(signs)
 
 
-def _lost_in_silence(session: Session) -> Ended:
-    evidence = f"no launcher knows the bot, and it was silent for {GIVES_UP_AFTER}"
+def _lost_in_silence(session: Session, limits: Limits) -> Ended:
+    evidence = f"no launcher knows the bot, and it was silent for {limits.silence}"
     return _failed("bot_lost", evidence, at=_last_sign(session))
 
 

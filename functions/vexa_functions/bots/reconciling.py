@@ -123,7 +123,7 @@ class Reconciler:
     async def _judge(self, session: Session, bot: Found | None, now: datetime) -> None:
         reference = session.launcher_ref or await self._adopted(session, bot)
         if reference is None:
-            judgement: Judgement = judge_unlaunched(session, now=now)
+            judgement: Judgement = judge_unlaunched(session, now=now, limits=self._limits)
             await self._carry_out(judgement, session, None, now)
             return
         seen = await self._launcher.observe(reference)

@@ -28,6 +28,7 @@ LIMITS = Limits(
     launch=timedelta(seconds=100),
     stop_grace=timedelta(seconds=10),
     kill_grace=timedelta(seconds=20),
+    silence=timedelta(seconds=1_500),
     kept=timedelta(seconds=300),
 )
 
@@ -40,10 +41,10 @@ LIMITS = Limits(
         (Starting("no room"), {"requested": 100}, None),
         (Starting("no room"), {"requested": 101}, "launch_failed"),
         (Starting("no room"), {"requested": 5_000, "heartbeat": 4_000}, None),
-        (Unknown(), {"requested": 1_800}, None),
-        (Unknown(), {"requested": 1_801}, "bot_lost"),
-        (Unknown(), {"requested": 9_000, "heartbeat": 1_800}, None),
-        (Unknown(), {"requested": 9_000, "heartbeat": 1_801}, "bot_lost"),
+        (Unknown(), {"requested": 1_500}, None),
+        (Unknown(), {"requested": 1_501}, "bot_lost"),
+        (Unknown(), {"requested": 9_000, "heartbeat": 1_500}, None),
+        (Unknown(), {"requested": 9_000, "heartbeat": 1_501}, "bot_lost"),
     ],
 )
 def test_only_evidence_ends_a_session(seen: Observation, ages: dict[str, Any], expected: str | None) -> None:
@@ -77,15 +78,15 @@ def test_an_order_is_enforced_on_those_alone_who_do_not_hear_it(ages: dict[str, 
         ({"stop": 5, "due": 0}, None),
         ({"stop": 5, "due": 1}, ("completed", "stopped_by_user")),
         ({"stop": 5, "due": 1, "heartbeat": 1}, None),
-        ({"heartbeat": 1_800}, None),
-        ({"heartbeat": 1_801}, ("failed", "bot_lost")),
+        ({"heartbeat": 1_500}, None),
+        ({"heartbeat": 1_501}, ("failed", "bot_lost")),
     ],
 )
 def test_a_bot_that_was_never_noted_is_waited_for_unless_nobody_wants_it(
     ages: dict[str, Any], expected: tuple[str, str] | None
 ) -> None:
     """A heartbeat proves that it was launched after all; a stop ends what nobody is about to launch."""
-    assert _outcome(judge_unlaunched(a_session(**ages), now=NOW)) == expected
+    assert _outcome(judge_unlaunched(a_session(**ages), now=NOW, limits=LIMITS)) == expected
 
 
 @pytest.mark.parametrize(

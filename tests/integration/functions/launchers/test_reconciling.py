@@ -33,6 +33,7 @@ LIMITS = Limits(
     launch=timedelta(seconds=100),
     stop_grace=timedelta(seconds=10),
     kill_grace=timedelta(seconds=20),
+    silence=timedelta(seconds=1_800),
     kept=timedelta(seconds=300),
 )
 
