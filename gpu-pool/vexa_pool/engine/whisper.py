@@ -116,7 +116,7 @@ class WhisperModel:
             sampling_topk=0 if temperature else 1,
             sampling_temperature=temperature or 1.0,
             suppress_tokens=self._suppressed,
-            max_length=_most_tokens(requests) + max(map(len, prompts)),
+            max_length=_most_tokens(requests) + max(map(len, prompts)) - len(tokenizers[0].sot_sequence),
             return_scores=True,
             return_no_speech_prob=True,
         )
