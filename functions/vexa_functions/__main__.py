@@ -22,10 +22,13 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> None:
     gc.disable()  # importing leaves next to no garbage; looking for it would take a seventh of the start
     import uvicorn  # noqa: PLC0415 - after the line above
 
+    from vexa_functions.hosting.protocol import BoundedHttp  # noqa: PLC0415
+
     config = uvicorn.Config(
         import_module(f"vexa_functions.{options.target}.asgi").app,
         host=options.host,
         port=options.port,
+        http=BoundedHttp,
         ws="auto" if options.target in WITH_SOCKETS else "none",
         proxy_headers=False,  # the gateway counts proxies itself; nobody else asks who calls
         access_log=False,

@@ -1,0 +1,100 @@
+"""What comes before a body, from callers that nobody knows yet."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from vexa_functions.hosting.protocol import MAX_HEAD_BYTES, BoundedHttp
+
+
+class Impatient(BoundedHttp):
+    """Waits for a head no longer than a test does."""
+
+    head_timeout_s = 0.2
+
+
+async def count(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer how long the body was."""
+    await PlainTextResponse(str(len(await Request(scope, receive).body())))(scope, receive, send)
+
+
+@contextlib.asynccontextmanager
+async def serving(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(count, http=protocol, log_config=None, lifespan="off"))
+        task = asyncio.create_task(server.serve([listener]))
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        await task
+
+
+async def status_of(port: int, request: bytes) -> bytes:
+    """Send a beginning, and read what is said to it before the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(60):
+        with contextlib.suppress(ConnectionError):
+            writer.write(request)
+            await writer.drain()
+        answer = await reader.readline()
+        await closed(writer)
+    return answer.strip()
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x-more: and more\r\n" * (MAX_HEAD_BYTES // 16),
+        b"GET / HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * MAX_HEAD_BYTES,
+        b"GET /" + b"a" * (MAX_HEAD_BYTES + 1),
+    ],
+    ids=["many headers", "a long header", "a long address"],
+)
+async def test_a_head_without_end_is_refused(beginning: bytes) -> None:
+    """Whoever sends it has shown no key, and all of it would be kept."""
+    async with serving(BoundedHttp) as port:
+        assert await status_of(port, beginning) == b"HTTP/1.1 431 Request Header Fields Too Large"
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nhost"], ids=["nothing", "half a head"])
+async def test_a_head_that_does_not_end_in_time_is_refused(beginning: bytes) -> None:
+    """A connection costs its caller nothing and us one of those that we have."""
+    async with serving(Impatient) as port:
+        assert await status_of(port, beginning) == b"HTTP/1.1 408 Request Timeout"
+
+
+async def test_an_empty_line_after_an_answer_begins_a_head() -> None:
+    """A parser skips it, and with it the time that a quiet connection has would be over."""
+    async with serving(Impatient) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n0")
+        writer.write(b"\r\n")
+
+        async with asyncio.timeout(60):
+            rest = await reader.read()
+            await closed(writer)
+
+    assert rest.startswith(b"HTTP/1.1 408 Request Timeout")
+
+
+async def test_bodies_and_later_requests_are_none_of_it() -> None:
+    """Any number of requests on one connection, with bodies of any size, each with a head of its own."""
+    async with serving(BoundedHttp) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        headers = {"x-long": "a" * (MAX_HEAD_BYTES // 2)}
+        answers = [await client.post("/", content=b"b" * size, headers=headers) for size in (4 * MAX_HEAD_BYTES, 0, 1)]
+
+    assert [answer.text for answer in answers] == [str(4 * MAX_HEAD_BYTES), "0", "1"]
