@@ -11,6 +11,7 @@ from vexa_bot.settings import BotSettings
 from vexa_events.errors import Conflict, InvalidMessage, Overloaded, Unavailable
 from vexa_events.identity import BotStatus
 from vexa_events.logs import configure_logging, context
+from vexa_events.tracing import Tracer, traced_by
 
 logger = logging.getLogger("vexa_bot")
 CHATTY = ("httpx", "httpcore", "libav", "websockets")
@@ -26,7 +27,8 @@ def main() -> int:
         return 1
     configure_logging(settings.log_level, quiet=CHATTY)
     context.set({"session_uid": settings.order.session_uid, "meeting_id": settings.order.meeting_id})
-    return _run(settings)
+    with traced_by(Tracer(), settings.trace):
+        return _run(settings)
 
 
 def _run(settings: BotSettings) -> int:

@@ -56,6 +56,7 @@ def build(settings: BotSettings, http: httpx.AsyncClient) -> Session:
         credential=Credential(settings.token.get_secret_value()),
         new_backoff=new_backoff,
         limit_s=settings.callback_limit_s,
+        trace=settings.trace,
     )
     reporter = Reporter(bots)
     tuning = Tuning(language=settings.order.language, task=settings.order.task)
@@ -114,6 +115,7 @@ def _stream_client(
             session_uid=SessionUid(settings.order.session_uid),
             stream_uid=stream_uid,
             credential=bots.credential,
+            trace=settings.trace,
         ),
         kind=kind,
         tape=tape,

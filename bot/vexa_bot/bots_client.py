@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import httpx
@@ -21,10 +22,12 @@ from vexa_events.callbacks import (
 from vexa_events.errors import Conflict, Overloaded, Unavailable, VexaError
 from vexa_events.faults import faults
 from vexa_events.fields import Message
+from vexa_events.trace_context import TraceContext
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 ANSWER_LIMIT_S = 10.0
+HEARTBEATS = "heartbeats"
 RETRIED = frozenset({408, 425})
 """Client errors that another attempt may heal, beside every 5xx."""
 
@@ -49,13 +52,15 @@ class BotsClient:
         credential: Credential,
         new_backoff: Callable[[], Backoff],
         limit_s: float,
+        trace: TraceContext | None = None,
     ) -> None:
-        """`client` carries the base URL; `limit_s` bounds each call with its retries."""
+        """`client` carries the base URL; `limit_s` bounds each call with its retries; `trace` asked for the bot."""
         self._client = client
         self.credential = credential
         self._session = f"/internal/sessions/{session_uid}"
         self._new_backoff = new_backoff
         self._limit_s = limit_s
+        self._trace = trace
 
     async def open_epoch(self, request: OpenEpoch) -> EpochOpened:
         """Fence the stream's older epochs and learn where to go on."""
@@ -63,7 +68,7 @@ class BotsClient:
 
     async def heartbeat(self, beat: Callable[[], Heartbeat]) -> HeartbeatAnswer:
         """Show life and learn the orders in force; `beat` is asked anew at each attempt. The token may be renewed."""
-        answer = await self._persist(lambda: self._ask("heartbeats", beat(), HeartbeatAnswer))
+        answer = await self._persist(lambda: self._ask(HEARTBEATS, beat(), HeartbeatAnswer))
         self.credential.token = answer.token or self.credential.token
         return answer
 
@@ -92,6 +97,7 @@ class BotsClient:
     async def _post(self, what: str, message: Message) -> httpx.Response:
         body = message.model_dump_json(exclude_none=True)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.credential.token}"}
+        headers |= self._traced(what)
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 answer = await self._client.post(f"{self._session}/{what}", content=body, headers=headers)
@@ -99,6 +105,12 @@ class BotsClient:
             raise Unavailable(f"bots did not answer to {what}: {type(exc).__name__}") from exc
         _check(answer, what)
         return answer
+
+    def _traced(self, what: str) -> dict[str, str]:
+        """Name the trace; signs of life are part of it and too many to be recorded."""
+        if self._trace is None:
+            return {}
+        return replace(self._trace, is_sampled=self._trace.is_sampled and what != HEARTBEATS).texts()
 
 
 def _check(answer: httpx.Response, what: str) -> None:

@@ -23,6 +23,7 @@ from vexa_events.stream import (
     encode_hello,
     parse_server_message,
 )
+from vexa_events.trace_context import TraceContext
 
 FRAME_MS = 1_000
 """The most audio in one binary frame."""
@@ -55,6 +56,8 @@ class StreamIdentity:
     session_uid: SessionUid
     stream_uid: StreamUid
     credential: Credential
+    trace: TraceContext | None = None
+    """The request for the bot."""
 
 
 class EpochTalk:
@@ -84,6 +87,7 @@ class EpochTalk:
             last_words=self._opened.last_words,
             token=self._identity.credential.token,
             speaker=self._speaker,
+            **self._identity.trace.texts() if self._identity.trace else {},
         )
         hello = Hello(
             uid=self._identity.stream_uid,

@@ -10,6 +10,7 @@ from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
 from vexa_events.launch import ORDER_VARIABLE, TOKEN_VARIABLE, BotOptions, BotOrder
+from vexa_events.trace_context import TraceContext, read_context
 
 
 class BotSettings(BotOptions):
@@ -22,6 +23,11 @@ class BotSettings(BotOptions):
     replay_dir: Path | None = Field(None, alias="VEXA_REPLAY_DIR")
     """Folder of recordings; platform replay is offered where this is set."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The request for the bot."""
+        return read_context(self.order.traceparent, self.order.tracestate)
 
     @property
     def buffer_bytes_per_stream(self) -> int:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
@@ -14,6 +14,7 @@ from cloudevents.http import CloudEvent
 from pydantic_core import from_json
 
 from vexa_events.errors import InvalidMessage
+from vexa_events.trace_context import TraceContext
 
 MAX_EVENT_BYTES = 64 * 1024
 """What every CloudEvents intermediary must be able to forward."""
@@ -48,6 +49,10 @@ class Event:
     """RFC 3339; stamped with the current time on encoding where it is None."""
     dataschema: str | None = None
     extensions: Mapping[str, str] = field(default_factory=dict)
+
+    def traced(self, context: TraceContext | None) -> "Event":
+        """Say of which work the event came, by CloudEvents' distributed tracing."""
+        return self if context is None else replace(self, extensions={**self.extensions, **context.texts()})
 
 
 def parse_http(headers: Mapping[str, str], body: bytes) -> Event:

@@ -52,6 +52,8 @@ Seconds = Annotated[float, Field(ge=0.0, le=10_000_000.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Epoch = Annotated[int, Field(ge=1, le=2**31 - 1)]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+TraceText = Annotated[str, StringConstraints(max_length=512), AfterValidator(_storable)]
+"""A W3C `traceparent` or `tracestate` as it came; `trace_context` reads it."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 """Shaped like a Whisper code; doors that take a user's wish check it against languages.LANGUAGES."""
 

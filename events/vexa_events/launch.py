@@ -8,7 +8,7 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
-from vexa_events.fields import Language, Message, Name, RowId, Text, Uid
+from vexa_events.fields import Language, Message, Name, RowId, Text, TraceText, Uid
 from vexa_events.identity import Task
 
 ORDER_VARIABLE = "VEXA_BOT_ORDER"
@@ -44,6 +44,9 @@ class BotOrder(Message):
     """None lets the model detect it."""
     task: Task = Task.TRANSCRIBE
     automatic_leave: AutomaticLeave = AutomaticLeave()
+    traceparent: TraceText | None = None
+    """The request for the bot, of whose trace what it does is part."""
+    tracestate: TraceText | None = None
 
     def to_env(self) -> dict[str, str]:
         """Spell the order as the one variable that from_env reads."""

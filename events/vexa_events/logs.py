@@ -7,6 +7,8 @@ from collections.abc import Collection
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from vexa_events.tracing import current
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 context: ContextVar[dict[str, str | int]] = ContextVar("log_context", default={})  # noqa: B039 - replaced, never changed
 """Facts that go into every line of a task, such as stream_uid."""
@@ -21,12 +23,18 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **_trace(),
             **context.get(),
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _trace() -> dict[str, str]:
+    work = current()
+    return {} if work is None else {"trace_id": work.trace_id, "span_id": work.span_id}
 
 
 def configure_logging(level: str, *, quiet: Collection[str] = ()) -> None:

@@ -8,6 +8,7 @@ import httpx
 
 from vexa_events.envelope import Event, encode_binary
 from vexa_events.errors import InvalidMessage, Unavailable
+from vexa_events.trace_context import PARENT, STATE
 
 RETRIED = frozenset({404, 408, 409, 429})
 """Client errors that a Knative sender retries, beside every 5xx."""
@@ -39,6 +40,7 @@ class SinkPublisher:
     async def publish(self, event: Event) -> None:
         """Raise Unavailable where trying again may help, InvalidMessage where it cannot."""
         headers, body = encode_binary(event)
+        headers |= {name: event.extensions[name] for name in (PARENT, STATE) if name in event.extensions}
         if self._token_file is not None:
             headers["Authorization"] = f"Bearer {_read(self._token_file)}"
         try:

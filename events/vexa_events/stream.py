@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from vexa_events.callbacks import Gap
 from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
-from vexa_events.fields import Epoch, Language, Message, Name, Seconds, SegmentUid, Text, Uid
+from vexa_events.fields import Epoch, Language, Message, Name, Seconds, SegmentUid, Text, TraceText, Uid
 from vexa_events.identity import Task
 from vexa_events.transcript import Word
 
@@ -58,6 +58,9 @@ class Binding(Message):
     token: Annotated[str, Field(max_length=4_096)] = ""
     speaker: Name | None = None
     """For the live feed only; the stored attribution comes through the bots function."""
+    traceparent: TraceText | None = None
+    """The request for the bot, with whose trace the batches are linked."""
+    tracestate: TraceText | None = None
 
 
 class Hello(Message):

@@ -4,6 +4,8 @@ import logging
 
 from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage, Unavailable
+from vexa_events.trace_context import context_in
+from vexa_events.tracing import SpanKind, span
 from vexa_functions.sink import Publisher
 from vexa_functions.store.tables import Store, Tables
 
@@ -41,7 +43,8 @@ class Relay:
     async def _settle(self, tables: Tables, row_id: int, event: Event) -> bool:
         """Publish one event; false where it must be tried again."""
         try:
-            await self._publisher.publish(event)
+            with span(f"publish {event.type}", kind=SpanKind.PRODUCER, trace=context_in(event.extensions)):
+                await self._publisher.publish(event)
         except Unavailable as exc:
             logger.warning("sink does not answer", extra={"event_id": event.id, "cause": str(exc)})
             return False

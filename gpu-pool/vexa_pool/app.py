@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 import httpx
 
 from vexa_events.publisher import SinkPublisher
+from vexa_events.telemetry import open_tracer
+from vexa_events.tracing import Tracer
 from vexa_pool.engine.ears import Ears
 from vexa_pool.engine.model import Detector, Model
 from vexa_pool.engine.scheduler import Scheduler
@@ -64,9 +66,11 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
         ears = Ears(new_detector)
         stack.callback(ears.close)
         metrics = PoolMetrics()
+        tracer = open_tracer("pool", settings, count=metrics.spans)
+        stack.push_async_callback(tracer.aclose)
         scheduler = Scheduler(model, threads=THREADS, meter=metrics)
         background.append(tasks.create_task(scheduler.run()))
-        storing = await _open_storing(settings, scheduler, metrics, stack)
+        storing = await _open_storing(settings, scheduler, metrics, tracer, stack)
         if storing is not None:
             background.append(tasks.create_task(storing.feed.run()))
             background.append(tasks.create_task(storing.acknowledgements.run()))
@@ -78,6 +82,7 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             storing=storing,
             metrics=metrics,
             patience=Patience(hello_s=settings.hello_within_s, unread_s=settings.unread_after_s),
+            tracer=tracer,
             max_lag_s=settings.max_lag_s,
             clock=time.monotonic,
             now=lambda: datetime.now(UTC),
@@ -90,12 +95,10 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
             lags_s=scheduler.lags_s,
         )
         if settings.pod_url is not None:
-            cost = await stack.enter_async_context(
-                open_deletion_cost(
-                    lambda: services.slots.taken, pod_url=settings.pod_url, account_dir=settings.account_dir
-                )
+            cost = open_deletion_cost(
+                lambda: services.slots.taken, pod_url=settings.pod_url, account_dir=settings.account_dir
             )
-            background.append(tasks.create_task(cost.run()))
+            background.append(tasks.create_task((await stack.enter_async_context(cost)).run()))
         port = await stack.enter_async_context(listener.listen(settings.host, settings.port))
         if settings.rest_port is not None:
             await stack.enter_async_context(_recordings(settings, services).listen(settings.host, settings.rest_port))
@@ -109,7 +112,7 @@ async def open_worker(settings: PoolSettings, model: Model, new_detector: Callab
 
 
 async def _open_storing(
-    settings: PoolSettings, scheduler: Scheduler, metrics: PoolMetrics, stack: AsyncExitStack
+    settings: PoolSettings, scheduler: Scheduler, metrics: PoolMetrics, tracer: Tracer, stack: AsyncExitStack
 ) -> Storing | None:
     if settings.sink is None or settings.redis_url is None or settings.token_signing_key is None:
         return None
@@ -117,7 +120,7 @@ async def _open_storing(
     valkey = open_valkey(settings.redis_url.get_secret_value())
     stack.push_async_callback(valkey.aclose)
     publisher = SinkPublisher(client, settings.sink, timeout_s=SINK_TIMEOUT_S, token_file=settings.sink_token_file)
-    publications = Publications(publisher, metrics)
+    publications = Publications(publisher, metrics, tracer)
     stack.push_async_callback(publications.aclose, within_s=DRAIN_S)
     lost_bots = LostBots(scheduler, after_s=settings.lost_bot_after_s)
     stack.push_async_callback(lost_bots.aclose)

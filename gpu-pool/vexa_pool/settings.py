@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
 from vexa_events.session_token import MIN_KEY_BYTES
+from vexa_events.telemetry import TraceSettings
 
 MIN_API_KEY_LENGTH = 16
 
 
-class PoolSettings(BaseModel):
+class PoolSettings(TraceSettings):
     """The settings of one worker."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
     host: str = Field("127.0.0.1", alias="HOST")
     port: int = Field(9090, alias="PORT", ge=0, le=65_535)

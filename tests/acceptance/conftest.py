@@ -1,13 +1,17 @@
 """The whole stack as a user starts it, and a user of it."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,8 @@ class Stack:
     env: dict[str, str]
     log: Path
     """What every process has printed so far."""
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    """What every process has exported so far, as OTLP spells it; `service` beside it."""
 
     @property
     def pid(self) -> int:
@@ -41,9 +47,10 @@ class Reader:
 
     api: httpx.Client
 
-    def send_bot(self, native_meeting_id: str) -> int:
+    def send_bot(self, native_meeting_id: str, **headers: str) -> int:
         """Send a bot to a recording; return the meeting's id."""
-        answer = self.api.post("/bots", json={"platform": "replay", "native_meeting_id": native_meeting_id})
+        wanted = {"platform": "replay", "native_meeting_id": native_meeting_id}
+        answer = self.api.post("/bots", json=wanted, headers=headers)
         assert answer.status_code == 201, answer.text
         return int(answer.json()["id"])
 
@@ -87,9 +94,10 @@ def stack(recordings: Path, free_port_offset: Callable[[], int]) -> Iterator[Sta
     """`./local-dev/up`, until the last test is done."""
     offset = free_port_offset()
     shutil.rmtree(state_dir(offset), ignore_errors=True)  # of a run that was killed
-    started = start_stack(offset, recordings, POOL_SLOTS=SLOTS)
-    yield started
-    stop_stack(started)
+    with otlp_receiver() as (endpoint, spans):
+        started = start_stack(offset, recordings, POOL_SLOTS=SLOTS, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        yield replace(started, spans=spans)
+        stop_stack(started)
     shutil.rmtree(state_dir(offset))
 
 
@@ -99,6 +107,34 @@ def reader(stack: Stack) -> Iterator[Reader]:
     headers = {"x-api-key": stack.env["VEXA_API_KEY"]}
     with httpx.Client(base_url=stack.env["VEXA_API_URL"], headers=headers, timeout=30) as api:
         yield Reader(api=api)
+
+
+@contextmanager
+def otlp_receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Take spans while the block lasts; lend the address, and what has come."""
+    spans: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            for one in request["resourceSpans"]:
+                resource = {entry["key"]: entry["value"]["stringValue"] for entry in one["resource"]["attributes"]}
+                for scope in one["scopeSpans"]:
+                    spans.extend({"service": resource["service.name"], **span} for span in scope["spans"])
+            self.send_response(200 if self.path == "/v1/traces" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the base class gives
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", spans
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def start_stack(offset: int, recordings: Path, **env: str) -> Stack:

@@ -192,7 +192,7 @@ def build(settings: AdminSettings) -> Function:
     app = Starlette(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
     app.state.store = store
     app.state.admin_key = settings.admin_api_key.get_secret_value()
-    return Function(app=app, log_level=settings.log_level, metrics_port=settings.metrics_port, aclose=store.aclose)
+    return Function(name="admin", app=app, settings=settings, aclose=store.aclose)
 
 
 @cache

@@ -214,7 +214,7 @@ def build(settings: BotsSettings) -> Function:
     deps = Lazy(lambda: open_deps(settings))
     app = Starlette(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
     app.state.deps = deps
-    return Function(app=app, log_level=settings.log_level, metrics_port=settings.metrics_port, aclose=deps.aclose)
+    return Function(name="bots", app=app, settings=settings, aclose=deps.aclose)
 
 
 @cache

@@ -20,6 +20,7 @@ from vexa_events.lifecycle import SpeakerHinted, StreamAttributed
 from vexa_events.live import StoredMark
 from vexa_events.registry import attributed_event, hinted_event
 from vexa_events.session_token import SessionClaims, renewed_session_token
+from vexa_events.tracing import within
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.live_feed import LiveFeed, News
@@ -98,7 +99,8 @@ class BotCallbacks:
             if not attribution.stream_uid.startswith(session.session_uid):
                 raise InvalidMessage("stream_uid: must start with the session's uid")
             if await tables.streams.attribute(session.session_uid, attribution):
-                await tables.outbox.add(attributed_event(_attributed(session, attribution)))
+                event = attributed_event(_attributed(session, attribution))
+                await tables.outbox.add(event.traced(within(session.trace)))
         await self._announcer.drain()
 
     async def hint(self, claims: SessionClaims, told: SpeakerHints) -> None:
@@ -106,7 +108,7 @@ class BotCallbacks:
         async with self._store.transaction() as tables:
             session = await _of(tables, claims)
             if await tables.hints.add(session.session_uid, told):
-                await tables.outbox.add(hinted_event(_hinted(session, told)))
+                await tables.outbox.add(hinted_event(_hinted(session, told)).traced(within(session.trace)))
         await self._announcer.drain()
 
 

@@ -15,6 +15,7 @@ from vexa_events.errors import Unavailable
 from vexa_events.identity import BotStatus, SessionUid
 from vexa_events.launch import TOKEN_VARIABLE, AutomaticLeave, BotOrder
 from vexa_events.session_token import SessionClaims, issue_session_token
+from vexa_events.tracing import span
 from vexa_functions.bots.announcing import Announcer
 from vexa_functions.bots.launchers.launcher import Launcher, NewBot
 from vexa_functions.bots.lifecycle import enter
@@ -70,7 +71,8 @@ class Launching:
 
     async def _start(self, session: Session) -> None:
         """Raise Unavailable where there is no bot; one that is there is found by its session, noted or not."""
-        reference = await self._launcher.launch(self._new_bot(session))
+        with span("launch bot", trace=session.trace, attributes={"vexa.session_uid": session.session_uid}):
+            reference = await self._launcher.launch(self._new_bot(session))
         try:
             async with self._store.reading() as tables:
                 await tables.sessions.set_launched(session.session_uid, reference)
@@ -110,4 +112,5 @@ def _order(session: Session) -> BotOrder:
         language=session.language,
         task=session.task,
         automatic_leave=AutomaticLeave.model_validate(session.automatic_leave or {}),
+        **({} if session.trace is None else session.trace.texts()),
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 from vexa_events.identity import BotStatus
 from vexa_events.lifecycle import BotStatusChanged
 from vexa_events.registry import bot_event
+from vexa_events.tracing import current, span
 from vexa_functions.store.sessions import Session
 from vexa_functions.store.tables import Tables
 
@@ -30,20 +31,27 @@ async def enter(
         return False
     sequence = await tables.sessions.enter(session, status, reason=reason, evidence=evidence, at=at)
     await tables.meetings.set_status(session.meeting_id, status, reason=reason, evidence=evidence, at=at)
-    await tables.outbox.add(
-        bot_event(
-            BotStatusChanged(
-                meeting_id=session.meeting_id,
-                user_id=session.user_id,
-                session_uid=session.session_uid,
-                platform=session.platform,
-                native_meeting_id=session.native_meeting_id,
-                status=status,
-                sequence=sequence,
-                reason=reason,
-                evidence=evidence,
-                at=at,
-            )
-        )
+    change = BotStatusChanged(
+        meeting_id=session.meeting_id,
+        user_id=session.user_id,
+        session_uid=session.session_uid,
+        platform=session.platform,
+        native_meeting_id=session.native_meeting_id,
+        status=status,
+        sequence=sequence,
+        reason=reason,
+        evidence=evidence,
+        at=at,
     )
+    with span(f"enter {status.value}", trace=session.trace, attributes=_about(change)):
+        await tables.outbox.add(bot_event(change).traced(current()))
     return True
+
+
+def _about(change: BotStatusChanged) -> dict[str, str | int]:
+    return {
+        "vexa.meeting_id": change.meeting_id,
+        "vexa.session_uid": change.session_uid,
+        "vexa.status": change.status.value,
+        "vexa.reason": change.reason or "",
+    }

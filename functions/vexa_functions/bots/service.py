@@ -12,6 +12,7 @@ from vexa_events.errors import Conflict, Forbidden, InvalidMessage, NotFound, Un
 from vexa_events.identity import BotStatus, SessionUid, Task, UserId
 from vexa_events.lifecycle import BotStatusChanged
 from vexa_events.registry import bot_event
+from vexa_events.tracing import current, note
 from vexa_functions.answers import MeetingAnswer
 from vexa_functions.bots.admission import Admission
 from vexa_functions.bots.announcing import Announcer
@@ -78,6 +79,7 @@ class BotService:
             await self._admission.check(wanted.language, wanted.task)
             async with self._store.transaction() as tables:
                 meeting = await _find_or_insert(tables, plan)
+        note({"vexa.meeting_id": meeting.id, "vexa.session_uid": meeting.session_uid or ""})
         await self._launch(meeting)
         return await self._answer(user_id, meeting)
 
@@ -205,6 +207,8 @@ async def _insert_session(tables: Tables, meeting: Meeting, plan: _Plan) -> None
         passcode=plan.where.passcode,
         automatic_leave=None if leave is None else leave.model_dump(exclude_none=True),
     )
+    if trace := current():
+        await tables.sessions.set_trace(plan.session_uid, trace)
     change = BotStatusChanged(
         meeting_id=meeting.id,
         user_id=meeting.user_id,
@@ -215,7 +219,7 @@ async def _insert_session(tables: Tables, meeting: Meeting, plan: _Plan) -> None
         sequence=0,
         at=meeting.created_at,
     )
-    await tables.outbox.add(bot_event(change))
+    await tables.outbox.add(bot_event(change).traced(trace))
 
 
 async def _latest(tables: Tables, user_id: UserId, platform: str, native_meeting_id: str) -> Meeting:

@@ -6,7 +6,8 @@ one of: speech, silence, missing with a reason, or pending while the session
 still runs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,6 +68,19 @@ def coverage(streams: Sequence[StreamExtent], spans: Iterable[StoredSpan]) -> di
         "missing": [asdict(gap) for gap in missing],
         "streams": [asdict(ledger) for ledger in ledgers],
     }
+
+
+def totals_of(ledger: Mapping[str, Any], session_uid: str) -> dict[tuple[str, str], float]:
+    """Add up, by kind and reason, what a meeting's ledger says of one session."""
+    totals: Counter[tuple[str, str]] = Counter()
+    for stream in ledger["streams"]:
+        if stream["session_uid"] == session_uid:
+            for kind in ("captured", "speech", "silence"):
+                totals[kind, ""] += stream[f"{kind}_s"]
+    for gap in ledger["missing"]:
+        if gap["session_uid"] == session_uid:
+            totals["missing", gap["reason"]] += gap["end"] - gap["start"]
+    return dict(totals)
 
 
 def _ledger(stream: StreamExtent, spans: Sequence[StoredSpan], gaps: Sequence[Missing]) -> StreamCoverage:

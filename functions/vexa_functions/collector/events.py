@@ -10,10 +10,11 @@ from vexa_events.errors import InvalidMessage
 from vexa_events.identity import BotStatus
 from vexa_events.lifecycle import SpeakerHinted, StreamAttributed
 from vexa_events.registry import SPEAKER_HINTED, STREAM_ATTRIBUTED, TRANSCRIPT_COMMITTED, bot_type, read_data
+from vexa_events.tracing import note, span
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.collector.deps import CollectorDeps
 from vexa_functions.hosting.door import read_body
-from vexa_functions.hosting.metrics import EVENTS, counted
+from vexa_functions.hosting.metrics import EVENTS, Outcome, counted
 from vexa_functions.hosting.operations import Caller, Operation
 
 PATH = "/events"
@@ -30,30 +31,47 @@ async def take_event(request: Request) -> Response:
     event = parse_http(request.headers, await read_body(request))
     effect = EFFECT_BY_TYPE.get(event.type)
     if effect is None:
-        EVENTS.add(1, "other", "refused")
+        EVENTS.add(1, "other", Outcome.REFUSED)
         raise InvalidMessage(f"the collector does not take {event.type}")
-    with counted(event.type):
-        await effect(await request.app.state.deps.get(), event)
+    with counted(event.type) as event_counted:
+        event_counted.outcome = await effect(await request.app.state.deps.get(), event)
     return Response(status_code=NO_CONTENT)
 
 
-async def _store_batch(deps: CollectorDeps, event: Event) -> None:
-    await deps.ingest.take_batch(read_data(event, TranscriptCommitted))
+async def _store_batch(deps: CollectorDeps, event: Event) -> Outcome:
+    batch = read_data(event, TranscriptCommitted)
+    with span("store batch", attributes=_about(batch)):
+        outcome = await deps.ingest.take_batch(batch)
+        note({"vexa.outcome": outcome})
+    return outcome
 
 
-async def _repaint(deps: CollectorDeps, event: Event) -> None:
+async def _repaint(deps: CollectorDeps, event: Event) -> Outcome:
     await deps.ingest.take_attribution(read_data(event, StreamAttributed))
+    return Outcome.TAKEN
 
 
-async def _repaint_mixed(deps: CollectorDeps, event: Event) -> None:
+async def _repaint_mixed(deps: CollectorDeps, event: Event) -> Outcome:
     await deps.ingest.take_hints(read_data(event, SpeakerHinted))
+    return Outcome.TAKEN
 
 
-async def _finalize(deps: CollectorDeps, _: Event) -> None:
+async def _finalize(deps: CollectorDeps, _: Event) -> Outcome:
     await deps.finalizer.sweep()
+    return Outcome.TAKEN
 
 
-EFFECT_BY_TYPE: Mapping[str, Callable[[CollectorDeps, Event], Awaitable[None]]] = {
+def _about(batch: TranscriptCommitted) -> dict[str, str | int | float]:
+    return {
+        "db.system.name": "postgresql",
+        "vexa.meeting_id": batch.meeting_id,
+        "vexa.session_uid": batch.session_uid,
+        "vexa.stream_uid": batch.stream_uid,
+        "vexa.until_s": batch.until_s,
+    }
+
+
+EFFECT_BY_TYPE: Mapping[str, Callable[[CollectorDeps, Event], Awaitable[Outcome]]] = {
     TRANSCRIPT_COMMITTED: _store_batch,
     STREAM_ATTRIBUTED: _repaint,
     SPEAKER_HINTED: _repaint_mixed,

@@ -20,6 +20,7 @@ from vexa_events.live import LiveMessage, StoredMark
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.collector.express import Express
 from vexa_functions.collector.showing import of_stored
+from vexa_functions.hosting.metrics import Outcome
 from vexa_functions.live_feed import LiveFeed, News, Shown
 from vexa_functions.store.streams import Stream, StreamOwner
 from vexa_functions.store.tables import Store, Tables
@@ -36,10 +37,9 @@ class Ingest:
         self._live = live
         self._express = Express(store, live)
 
-    async def take_batch(self, batch: TranscriptCommitted) -> None:
+    async def take_batch(self, batch: TranscriptCommitted) -> Outcome:
         """Store a batch, hold it for its predecessor, or ignore it; acknowledge in every case."""
-        if not await self._express.take(batch):
-            await self._take_alone(batch)
+        return Outcome.TAKEN if await self._express.take(batch) else await self._take_alone(batch)
 
     async def take_attribution(self, attribution: StreamAttributed) -> None:
         """Repaint the stream's stored text in the live feed under its new speaker."""
@@ -62,7 +62,7 @@ class Ingest:
         """Wait for what is under way."""
         await self._express.aclose()
 
-    async def _take_alone(self, batch: TranscriptCommitted) -> None:
+    async def _take_alone(self, batch: TranscriptCommitted) -> Outcome:
         async with self._store.transaction() as tables:
             stream = await tables.streams.lock(batch.stream_uid)
             if stream is None:
@@ -77,6 +77,7 @@ class Ingest:
         await self._live.tell(
             [News(stream_uid=batch.stream_uid, meeting_id=batch.meeting_id, mark=mark, messages=messages, shown=shown)]
         )
+        return Outcome.DUPLICATE if owner.is_erased else _outcome(stream, batch)
 
 
 def _messages(
@@ -93,6 +94,13 @@ def _drop(stream: Stream, batch: TranscriptCommitted) -> StoredMark:
     logger.info("batch of a deleted meeting dropped", extra={"stream_uid": stream.stream_uid})
     epoch, until_s = max(stream.epoch, batch.epoch), max(stream.stored_until_s, batch.until_s)
     return StoredMark(epoch=epoch, until_s=until_s)
+
+
+def _outcome(found: Stream, batch: TranscriptCommitted) -> Outcome:
+    """Tell what becomes of a batch of a stream that was found so."""
+    if (batch.epoch, batch.batch_seq) < (found.epoch, found.next_batch_seq):
+        return Outcome.DUPLICATE
+    return Outcome.EARLY if batch.batch_seq > found.next_batch_seq else Outcome.TAKEN
 
 
 async def _owner(tables: Tables, batch: TranscriptCommitted) -> StreamOwner:

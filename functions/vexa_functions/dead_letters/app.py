@@ -137,7 +137,7 @@ def build(settings: DeadLettersSettings) -> Function:
         exception_handlers=answer_errors(),
     )
     app.state.deps = deps
-    return Function(app=app, log_level=settings.log_level, metrics_port=settings.metrics_port, aclose=deps.aclose)
+    return Function(name="dead-letters", app=app, settings=settings, aclose=deps.aclose)
 
 
 @cache

@@ -169,9 +169,7 @@ def build(settings: GatewaySettings) -> Gateway:
     app: ASGIApp = Forwarder(own, table=Table(read_document()), deps=deps.get, signing_key=signing_key)
     if settings.origins:
         app = CORSMiddleware(app, settings.origins, allow_methods=METHODS, allow_headers=HEADERS)
-    return Gateway(
-        app=app, log_level=settings.log_level, metrics_port=settings.metrics_port, aclose=deps.aclose, deps=deps
-    )
+    return Gateway(name="gateway", app=app, settings=settings, aclose=deps.aclose, deps=deps)
 
 
 @cache

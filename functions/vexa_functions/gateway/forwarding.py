@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vexa_events.errors import Unavailable, VexaError
+from vexa_events.tracing import current
 from vexa_functions.auth.identity import HEADER as IDENTITY_HEADER
 from vexa_functions.auth.identity import IdentitySigner, Principal
 from vexa_functions.gateway.access import KEY_HEADER, Access
@@ -94,6 +95,8 @@ class Forwarder:
     def _headers(self, scope: Scope, passage: Passage, principal: Principal | None) -> list[tuple[bytes, bytes]]:
         headers = [header for header in scope["headers"] if header[0] in passage.headers]
         headers.append((_REQUEST_ID, request_id(scope).encode()))
+        if context := current():
+            headers += [(name.encode(), text.encode()) for name, text in context.texts().items()]
         if principal is not None:
             headers.append((_IDENTITY, self._signer.sign(principal).encode()))
         return headers

@@ -12,7 +12,7 @@ from vexa_functions.hosting.operations import Caller
 
 DOCUMENT = Path(__file__).with_name("openapi.json")
 OWN = "gateway"
-PASSED_ON = frozenset({b"accept", b"content-type", b"traceparent", b"tracestate"})
+PASSED_ON = frozenset({b"accept", b"content-type"})
 ADMIN_KEY_HEADER = b"x-admin-api-key"
 _PARAMETER = re.compile(r"{[a-z_]+(:path)?}")
 _STEPS = frozenset({".", ".."})

@@ -4,10 +4,13 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vexa_functions.hosting.cold_start import THIS
 from vexa_functions.hosting.metrics import ACTIVE_REQUESTS, REQUESTS
 
 ROUTE = "vexa.route"
-"""Where an app that routes by itself leaves the route it took; others leave it to Starlette."""
+"""Where the route that was taken stands; an app that routes by itself puts it there, for others this layer does."""
+STATUS = "vexa.status"
+"""Where this layer leaves the status of the answer."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CUT = "499"
 """The status of a request whose caller went before there was an answer."""
@@ -42,7 +45,10 @@ class Measured:
             raise
         finally:
             ACTIVE_REQUESTS.add(-1, method)
-            REQUESTS.observe(time.perf_counter() - began_s, method, _route(scope), status)
+            scope[ROUTE], scope[STATUS] = _route(scope), status
+            took_s = time.perf_counter() - began_s
+            REQUESTS.observe(took_s, method, scope[ROUTE], status)
+            THIS.answered(took_s)
 
 
 def _route(scope: Scope) -> str:

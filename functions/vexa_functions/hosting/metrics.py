@@ -8,6 +8,7 @@ the library that spells them is imported by the first scrape.
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from vexa_events.errors import InvalidMessage
@@ -84,7 +85,22 @@ CONNECTIONS_REFUSED = Numbers("counter", "vexa_db_failures", "Uses of Postgres t
 OUTBOX = Numbers("gauge", "vexa_outbox_events", "Events not published, as of the last tick", "state")
 DEAD_LETTERS = Numbers("gauge", "vexa_dead_letters", "Dead letters that nobody has sent again, as of the last tick")
 BOTS = Numbers("gauge", "vexa_bots", "Sessions that have not ended, by status, as of the last tick", "status")
-INSTRUMENTS = (
+COVERED = {
+    kind: Numbers("counter", f"vexa_coverage_{kind}_seconds", f"{meaning}, of all finalized sessions")
+    for kind, meaning in (
+        ("captured", "Audio that bots had"),
+        ("speech", "Stored speech"),
+        ("silence", "Stored silence"),
+    )
+}
+MISSING = Numbers(
+    "counter", "vexa_coverage_missing_seconds", "Audio without text, of all finalized sessions, by why", "reason"
+)
+COLD_START = Numbers(
+    "gauge", "vexa_cold_start_seconds", "From the start of this process to its first answer, waiting for it left out"
+)
+SPANS = Numbers("counter", "vexa_spans", "Spans that were to be exported, by what became of them", "outcome")
+INSTRUMENTS: tuple[Numbers | Durations, ...] = (
     REQUESTS,
     ACTIVE_REQUESTS,
     EVENTS,
@@ -94,21 +110,47 @@ INSTRUMENTS = (
     OUTBOX,
     DEAD_LETTERS,
     BOTS,
+    *COVERED.values(),
+    MISSING,
+    COLD_START,
+    SPANS,
 )
 
 
+class Outcome(StrEnum):
+    """What becomes of an event."""
+
+    TAKEN = "taken"
+    DUPLICATE = "duplicate"
+    """Nothing was left to do: it is known, or nobody wants it any more."""
+    EARLY = "early"
+    """Kept until what goes before it comes."""
+    REFUSED = "refused"
+    """For good: the Broker makes it a dead letter."""
+    FAILED = "failed"
+    """To be tried again."""
+
+
+class Counted:
+    """An event that is being taken."""
+
+    outcome = Outcome.TAKEN
+
+
 @contextmanager
-def counted(event_type: str) -> Iterator[None]:
-    """Count an event by how the block ends: taken, refused for good, or to be tried again."""
-    outcome = "failed"
+def counted(event_type: str) -> Iterator[Counted]:
+    """Count an event by how the block ends; the block may say more exactly how it was taken."""
+    event = Counted()
     try:
-        yield
-        outcome = "taken"
+        yield event
     except InvalidMessage:
-        outcome = "refused"
+        event.outcome = Outcome.REFUSED
+        raise
+    except BaseException:  # only counted
+        event.outcome = Outcome.FAILED
         raise
     finally:
-        EVENTS.add(1, event_type, outcome)
+        EVENTS.add(1, event_type, event.outcome)
 
 
 def exposition() -> bytes:

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.faults import faults
+from vexa_events.telemetry import TraceSettings
 
 
-class Settings(BaseModel):
+class Settings(TraceSettings):
     """Base of every function's settings; fields carry the variable's name as alias."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     metrics_port: int | None = Field(None, alias="METRICS_PORT", ge=1, le=65_535)

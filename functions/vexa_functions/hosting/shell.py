@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from vexa_events.logs import configure_logging
+from vexa_functions.hosting.cold_start import THIS, process_age_s
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.outermost import Outermost
 from vexa_functions.hosting.scraping import open_to_prometheus
@@ -43,10 +44,11 @@ class Shell:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         function = self._function()
-        configure_logging(function.log_level, quiet=QUIET)
+        configure_logging(function.settings.log_level, quiet=QUIET)
         logging.getLogger("uvicorn.access").propagate = False  # without a reader uvicorn does not spell these lines
         gc.freeze()  # what was imported stays: looking through it again and again is a tenth of a busy function's time
-        async with open_to_prometheus(function.metrics_port):
+        async with open_to_prometheus(function.settings.metrics_port):
+            THIS.ready(process_age_s())
             yield
         await function.aclose()
 

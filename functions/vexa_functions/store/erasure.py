@@ -13,7 +13,7 @@ UPDATE meetings
        idempotency_key = NULL, idempotency_hash = NULL, updated_at = now()
  WHERE id = $1
 """
-ANONYMISE_SESSIONS = "UPDATE sessions SET bot_name = '', passcode = NULL WHERE meeting_id = $1"
+ANONYMISE_SESSIONS = "UPDATE sessions SET bot_name = '', passcode = NULL, trace = NULL WHERE meeting_id = $1"
 ANONYMISE_TRANSITIONS = """
 UPDATE transitions SET evidence = NULL WHERE session_uid IN (SELECT session_uid FROM sessions WHERE meeting_id = $1)
 """

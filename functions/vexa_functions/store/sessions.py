@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vexa_events.identity import BotStatus, MeetingId, SessionUid, Task, UserId
+from vexa_events.trace_context import TraceContext, context_in
 from vexa_functions.store.database import Connection
 
 _SELECT = """
 SELECT s.session_uid, s.meeting_id, m.user_id, m.platform, m.native_meeting_id, m.meeting_url, s.status, s.sequence,
        s.bot_name, s.language, s.task, s.passcode, s.automatic_leave, s.launcher_ref, s.launch_due_at, s.requested_at,
        s.clock_zero_at, s.heartbeat_at, s.reconfigured_at, s.stop_requested_at, s.ended_at,
-       coalesce(s.end_noted_at, s.ended_at) AS end_noted_at, s.finalized_at
+       coalesce(s.end_noted_at, s.ended_at) AS end_noted_at, s.finalized_at, s.trace
   FROM sessions s JOIN meetings m ON m.id = s.meeting_id
 """
 INSERT = """
@@ -49,6 +50,7 @@ UPDATE sessions SET launch_due_at = now() + $2::interval
    AND stop_requested_at IS NULL
 RETURNING session_uid
 """
+SET_TRACE = "UPDATE sessions SET trace = $2 WHERE session_uid = $1"
 SET_LAUNCHED = "UPDATE sessions SET launcher_ref = $2 WHERE session_uid = $1"
 SET_STATUS = """
 UPDATE sessions
@@ -105,6 +107,8 @@ class Session:
     end_noted_at: datetime | None
     """When the end was written down."""
     finalized_at: datetime | None
+    trace: TraceContext | None = None
+    """The request for the bot."""
 
 
 class Sessions:
@@ -130,6 +134,10 @@ class Sessions:
         await self._connection.execute(
             ADD_TRANSITION, session_uid, 0, BotStatus.REQUESTED.value, None, None, await self._now()
         )
+
+    async def set_trace(self, session_uid: str, trace: TraceContext) -> None:
+        """Note to which trace all belongs that becomes of a session."""
+        await self._connection.execute(SET_TRACE, session_uid, trace.texts())
 
     async def by_uid(self, session_uid: str) -> Session | None:
         """Find a session."""
@@ -228,4 +236,5 @@ def _session(row: Any) -> Session | None:
 
 def _parsed(row: Any) -> dict[str, Any]:
     fields = dict(row)
-    return {**fields, "status": BotStatus(fields["status"]), "task": Task(fields["task"])}
+    trace = context_in(fields["trace"] or {})
+    return {**fields, "status": BotStatus(fields["status"]), "task": Task(fields["task"]), "trace": trace}

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from vexa_functions.store.batches import Batches
 from vexa_functions.store.census import Census
+from vexa_functions.store.coverage_totals import CoverageTotals
 from vexa_functions.store.database import Connection, Database
 from vexa_functions.store.dead_letters import DeadLetters
 from vexa_functions.store.erasure import Erasure
@@ -28,6 +29,7 @@ class Tables:
     def __init__(self, connection: Connection) -> None:
         self.batches = Batches(connection)
         self.census = Census(connection)
+        self.coverage_totals = CoverageTotals(connection)
         self.dead_letters = DeadLetters(connection)
         self.erasure = Erasure(connection)
         self.hints = Hints(connection)

@@ -7,6 +7,7 @@ from typing import Any
 
 from vexa_events.envelope import Event, parse_json
 from vexa_events.identity import MeetingId, UserId
+from vexa_events.trace_context import TraceContext, context_in
 from vexa_functions.store.database import Connection
 
 _COLUMNS = """
@@ -14,8 +15,8 @@ d.id, d.user_id, d.event_id, d.event_type, d.meeting_id, d.body, d.status, d.due
 d.last_attempt_at, d.last_status_code, d.last_error, d.created_at, d.delivered_at
 """
 ADD = """
-INSERT INTO webhook_deliveries (user_id, fact_id, event_id, event_type, meeting_id, body)
-SELECT w.user_id, $2, $3, $4, $5, $6 FROM webhooks w
+INSERT INTO webhook_deliveries (user_id, fact_id, event_id, event_type, meeting_id, body, trace)
+SELECT w.user_id, $2, $3, $4, $5, $6, $7 FROM webhooks w
  WHERE w.user_id = $1 AND NOT EXISTS (SELECT FROM meetings m WHERE m.id = $5 AND m.deleted_at IS NOT NULL)
    FOR SHARE OF w
 ON CONFLICT (user_id, event_id) DO NOTHING
@@ -27,7 +28,7 @@ UPDATE webhook_deliveries d
        due_at = now() + $1, is_leased = true
   FROM chosen, webhooks w
  WHERE d.id = chosen.id AND w.user_id = d.user_id
-RETURNING {_COLUMNS}, w.url, w.secret
+RETURNING {_COLUMNS}, d.trace, w.url, w.secret
 """  # noqa: S608 - only our own column list is joined in
 CLAIM = f"""
 WITH chosen AS (
@@ -115,6 +116,8 @@ class Claim:
     delivery: Delivery
     url: str
     secret: str | None
+    trace: TraceContext | None
+    """The work of which the notice came."""
 
 
 class WebhookDeliveries:
@@ -124,11 +127,19 @@ class WebhookDeliveries:
         self._connection = connection
 
     async def add(
-        self, user_id: int, *, fact_id: str, event_id: str, event_type: str, meeting_id: int, body: str
+        self,
+        user_id: int,
+        *,
+        fact_id: str,
+        event_id: str,
+        event_type: str,
+        meeting_id: int,
+        body: str,
+        trace: TraceContext | None = None,
     ) -> int | None:
         """Promise a delivery of a meeting that the caller holds; None when it is promised, or nobody is to be told."""
         added: int | None = await self._connection.fetchval(
-            ADD, user_id, fact_id, event_id, event_type, meeting_id, body
+            ADD, user_id, fact_id, event_id, event_type, meeting_id, body, None if trace is None else trace.texts()
         )
         return added
 
@@ -189,5 +200,5 @@ class WebhookDeliveries:
 
 def _claim(row: Any) -> Claim:
     fields = dict(row)
-    url, secret = fields.pop("url"), fields.pop("secret")
-    return Claim(delivery=Delivery(**fields), url=url, secret=secret)
+    url, secret, trace = fields.pop("url"), fields.pop("secret"), fields.pop("trace")
+    return Claim(delivery=Delivery(**fields), url=url, secret=secret, trace=context_in(trace or {}))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 
 from vexa_events.errors import Unavailable
+from vexa_events.tracing import SpanKind, span
 from vexa_functions.store.tables import Store
 from vexa_functions.store.webhook_deliveries import Claim
 from vexa_functions.webhooks.receivers import Receivers
@@ -53,7 +54,11 @@ class Courier:
             await self._try(claim)
 
     async def _try(self, claim: Claim) -> None:
-        outcome = await self._receivers.send(claim.url, claim.delivery.body, secret=claim.secret)
+        about = {"vexa.notice": claim.delivery.event_type, "vexa.delivery_id": str(claim.delivery.id)}
+        with span("send webhook", kind=SpanKind.CLIENT, trace=claim.trace, attributes=about) as begun:
+            outcome = await self._receivers.send(claim.url, claim.delivery.body, secret=claim.secret)
+            if begun is not None and outcome.error is not None:
+                begun.fault = outcome.error
         wait_s = pause_s(outcome, attempts=claim.delivery.round_attempts, jitter=self._jitter())
         status = _status(outcome, wait_s)
         async with self._store.reading() as tables:

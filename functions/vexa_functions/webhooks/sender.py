@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 
 from vexa_events.errors import InvalidMessage
+from vexa_events.tracing import current
 from vexa_functions.webhooks.schedule import Outcome, Verdict, judge
 from vexa_functions.webhooks.signing import signed_headers
 
@@ -27,6 +28,8 @@ class Sender:
         content = body.encode()
         headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
         headers |= signed_headers(content, secret=secret, now_s=int(self._clock()))
+        if context := current():
+            headers |= context.texts()
         try:
             async with (
                 asyncio.timeout(self._timeout_s),

@@ -5,6 +5,8 @@ from datetime import timedelta
 from vexa_events.envelope import Event
 from vexa_events.errors import Conflict, InvalidMessage, NotFound
 from vexa_events.identity import UserId
+from vexa_events.trace_context import TraceContext, context_in
+from vexa_events.tracing import within
 from vexa_functions.answers import UserAnswer
 from vexa_functions.store.tables import Store, Tables
 from vexa_functions.webhooks.answers import DeliveriesAnswer, DeliveryAnswer, WebhookAnswer
@@ -97,13 +99,14 @@ async def sweep(store: Store, courier: Courier) -> None:
 async def _promise(store: Store, event: Event) -> list[int]:
     """Add the deliveries of an event; return those that are new."""
     notices = notices_of(event)
+    trace = within(context_in(event.extensions))
     async with store.transaction() as tables:
         await tables.erasure.hold(notices[0].meeting_id)
-        added = [await _add(tables, notice) for notice in notices]
+        added = [await _add(tables, notice, trace) for notice in notices]
     return [delivery_id for delivery_id in added if delivery_id is not None]
 
 
-async def _add(tables: Tables, notice: Notice) -> int | None:
+async def _add(tables: Tables, notice: Notice, trace: TraceContext | None) -> int | None:
     return await tables.webhook_deliveries.add(
         notice.user_id,
         fact_id=notice.fact_id,
@@ -111,6 +114,7 @@ async def _add(tables: Tables, notice: Notice) -> int | None:
         event_type=notice.event_type,
         meeting_id=notice.meeting_id,
         body=notice.body,
+        trace=trace,
     )
 
 

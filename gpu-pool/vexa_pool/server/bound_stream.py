@@ -49,6 +49,17 @@ class BoundStream:
         return str(self._claims.user_id)
 
     @property
+    def facts(self) -> dict[str, str | int | float]:
+        """Say which epoch of which stream this is, as spans do."""
+        return {
+            "vexa.meeting_id": self._claims.meeting_id,
+            "vexa.session_uid": self._binding.session_uid,
+            "vexa.stream_uid": self._binding.stream_uid,
+            "vexa.epoch": self._binding.epoch,
+            "vexa.from_s": self._binding.from_s,
+        }
+
+    @property
     def fence(self) -> Conflict | None:
         """The error that ends the stream where a newer epoch has taken over."""
         if not self.publication.pending.is_fenced:

@@ -24,6 +24,8 @@ from vexa_events.stream import (
     server_wait,
     server_warning,
 )
+from vexa_events.trace_context import TraceContext, read_context
+from vexa_events.tracing import SpanKind, span, traced_by
 from vexa_pool.engine.model import Detector
 from vexa_pool.server.audience import StreamAudience
 from vexa_pool.server.bound_stream import BoundStream, check_binding
@@ -80,7 +82,7 @@ class Conversation:
     async def _serve(self) -> None:
         hello = await self._hello()
         self._services.model.check(hello.language, hello.task)
-        with self._services.slots.claim():
+        with self._services.slots.claim(), traced_by(self._services.tracer, _trace_of(hello)):
             await _Carriage(self._connection, self._services, hello).run()
 
     async def _hello(self) -> Hello:
@@ -161,7 +163,8 @@ class _Carriage:
             self._outbox.note(server_warning(self._hello.uid, "use_vad=false is ignored: pauses end segments here"))
         self._services.scheduler.add(self._lane)
         if self._bound is not None and self._services.storing is not None:
-            self._services.storing.publications.start(self._bound.publication)
+            with span("open stream", kind=SpanKind.SERVER, attributes=self._bound.facts):
+                self._services.storing.publications.start(self._bound.publication)
         logger.info("stream opened", extra={"is_stored": self._bound is not None})
 
     async def _write(self) -> None:
@@ -220,6 +223,8 @@ class _Carriage:
 
     async def _finish(self) -> None:
         self._lane.held_back.ended()
+        if self._bound is not None:
+            self._bound.publication.close()
         self._lane.finish()
         self._services.scheduler.wake()
         await self._lane.until(lambda: self._lane.session.is_drained)
@@ -271,7 +276,11 @@ class _Carriage:
             raise InvalidMessage("this worker stores nothing: send no stream_uid, or start it with K_SINK")
         claims = check_binding(binding, key=storing.token_signing_key)
         publication = Publication(
-            binding.stream_uid, binding.epoch, clock=self._services.clock, on_change=self._acknowledged
+            binding.stream_uid,
+            binding.epoch,
+            clock=self._services.clock,
+            on_change=self._acknowledged,
+            trace=_trace_of(self._hello),
         )
         return BoundStream(binding, claims, publication, storing.feed, now=self._services.now)
 
@@ -281,6 +290,10 @@ class _Carriage:
         if self._bound is not None and (fence := self._bound.fence) is not None:
             self._lane.fail(fence)
         self._lane.changed()
+
+
+def _trace_of(hello: Hello) -> TraceContext | None:
+    return read_context(hello.binding.traceparent, hello.binding.tracestate) if hello.binding else None
 
 
 def _unnamed(_: int) -> None:

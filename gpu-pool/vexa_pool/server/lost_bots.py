@@ -49,6 +49,7 @@ class LostBots:
     async def _see_off(self, lane: StreamLane, publication: Publication) -> None:
         try:
             await self._wait(lane)
+            publication.close()
             lane.finish()
             self._scheduler.wake()
             await lane.until(lambda: lane.session.is_drained)

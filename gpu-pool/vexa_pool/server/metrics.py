@@ -34,6 +34,7 @@ class PoolMetrics:
         self._refused = self._labelled("vexa_pool_connections_refused", "Connections refused", "reason")
         self._published = self._counter("vexa_pool_batches_published", "Batches accepted by the sink")
         self._repeated = self._counter("vexa_pool_batches_reemitted", "Batches sent again, as none had stored them")
+        self._spans = self._labelled("vexa_spans", "Spans that were to be exported, by what became of them", "outcome")
         self._decode = self._histogram(
             "vexa_pool_decode_duration_seconds", "Time per group of windows", DECODE_BUCKETS_S
         )
@@ -80,6 +81,10 @@ class PoolMetrics:
         self._published.inc()
         if is_repeat:
             self._repeated.inc()
+
+    def spans(self, outcome: str, number: int) -> None:
+        """Count spans that were to be exported."""
+        self._spans.labels(outcome).inc(number)
 
     def exposition(self) -> bytes:
         """Spell everything as Prometheus reads it."""

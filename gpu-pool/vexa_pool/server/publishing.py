@@ -8,7 +8,10 @@ from vexa_events.errors import InvalidMessage, Unavailable
 from vexa_events.live import StoredMark
 from vexa_events.publisher import Publisher
 from vexa_events.registry import committed_event
+from vexa_events.trace_context import TraceContext
+from vexa_events.tracing import Tracer
 from vexa_events.transcript import TranscriptCommitted
+from vexa_pool.server.batch_traces import BatchTraces
 from vexa_pool.server.metrics import PoolMetrics
 from vexa_pool.server.unacknowledged import Unacknowledged
 
@@ -22,9 +25,22 @@ Clock = Callable[[], float]
 class Publication:
     """The publishing of one stream; outlives its connection by at most LINGER_S."""
 
-    def __init__(self, stream_uid: str, epoch: int, *, clock: Clock, on_change: Callable[[float | None], None]) -> None:
-        """`on_change` is told how far the stream is stored, or None when a newer epoch fenced it."""
+    def __init__(
+        self,
+        stream_uid: str,
+        epoch: int,
+        *,
+        clock: Clock,
+        on_change: Callable[[float | None], None],
+        trace: TraceContext | None = None,
+    ) -> None:
+        """
+        `on_change` is told how far the stream is stored, or None when a newer epoch fenced it.
+
+        `trace` is that of the session.
+        """
         self.stream_uid = stream_uid
+        self._traces = BatchTraces(trace)
         self.pending = Unacknowledged(epoch)
         self._clock = clock
         self._on_change = on_change
@@ -34,6 +50,7 @@ class Publication:
 
     def add(self, batch: TranscriptCommitted) -> None:
         """Publish a batch until it is stored."""
+        self._traces.add(batch.batch_seq)
         self.pending.add(batch)
         self._wanted.set()
 
@@ -42,6 +59,10 @@ class Publication:
         if self.pending.acknowledge(mark):
             self._on_change(None if self.pending.is_fenced else mark.until_s)
             self._wanted.set()
+
+    def close(self) -> None:
+        """What is added from here on are the stream's last words."""
+        self._traces.close()
 
     def linger(self) -> None:
         """No batch follows: go on for a while."""
@@ -53,13 +74,13 @@ class Publication:
         self._sent_is_enough = True
         self._wanted.set()
 
-    async def run(self, publisher: Publisher, metrics: PoolMetrics) -> None:
+    async def run(self, publisher: Publisher, metrics: PoolMetrics, tracer: Tracer) -> None:
         """Publish until nothing is left to do."""
         while not self._is_done():
             batch = self.pending.due(self._clock())
             if batch is not None:
                 is_repeat = self.pending.is_sent
-                if await self._publish(publisher, batch):
+                if await self._publish(publisher, batch, Tracer() if is_repeat else tracer):
                     metrics.published(is_repeat=is_repeat)
             else:
                 await self._wait()
@@ -71,11 +92,13 @@ class Publication:
             return True
         return self._ends_at_s is not None and (self.pending.is_empty or self._clock() >= self._ends_at_s)
 
-    async def _publish(self, publisher: Publisher, batch: TranscriptCommitted) -> bool:
+    async def _publish(self, publisher: Publisher, batch: TranscriptCommitted, tracer: Tracer) -> bool:
         """Tell whether the sink accepted the batch."""
         about = {"stream_uid": self.stream_uid, "batch_seq": batch.batch_seq}
+        event = committed_event(batch)
         try:
-            await publisher.publish(committed_event(batch))
+            with self._traces.publishing(event, batch, tracer) as context:
+                await publisher.publish(event.traced(context))
         except Unavailable as exc:
             logger.warning("batch not accepted yet", extra={**about, "error": str(exc)})
             self.pending.failed(self._clock())
@@ -102,14 +125,15 @@ class Publication:
 class Publications:
     """Owns the tasks that publish; streams come and go."""
 
-    def __init__(self, publisher: Publisher, metrics: PoolMetrics) -> None:
+    def __init__(self, publisher: Publisher, metrics: PoolMetrics, tracer: Tracer) -> None:
         self._publisher = publisher
         self._metrics = metrics
+        self._tracer = tracer
         self._running: dict[asyncio.Task[None], Publication] = {}
 
     def start(self, publication: Publication) -> None:
         """Publish a stream from now on."""
-        task = asyncio.create_task(publication.run(self._publisher, self._metrics))
+        task = asyncio.create_task(publication.run(self._publisher, self._metrics, self._tracer))
         self._running[task] = publication
         task.add_done_callback(self._forget)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import redis.asyncio as redis
 
+from vexa_events.tracing import Tracer
 from vexa_pool.engine.ears import Ears
 from vexa_pool.engine.model import Model
 from vexa_pool.engine.scheduler import Scheduler
@@ -49,6 +50,7 @@ class Services:
     storing: Storing | None
     metrics: PoolMetrics
     patience: Patience
+    tracer: Tracer
     max_lag_s: float
     """A stream that is further behind its speaker loses its oldest audio."""
     clock: Callable[[], float]

@@ -73,6 +73,14 @@ def test_productions_policies_are_the_design_and_what_its_components_need() -> N
     assert arrows(rendered(PRODUCTION)) == inside | STORES_OUTSIDE | MONITORED | SCALED
 
 
+def test_tracing_adds_the_way_that_spans_take() -> None:
+    """Not for bots, which make none."""
+    policies = rendered("components/network-policies")
+    way = {(one, "monitoring:4318") for one in (*FUNCTIONS, "pool")}
+
+    assert arrows([*policies, *of_kind(rendered("components/tracing"), "NetworkPolicy")]) == arrows(policies) | way
+
+
 @pytest.mark.parametrize("name", [LAPTOP, PRODUCTION])
 def test_every_pod_is_in_the_table(name: str) -> None:
     """A workload under another name would slip through the policies."""

@@ -51,9 +51,10 @@ class Talk:
         )
 
     async def take(self, *batches: TranscriptCommitted) -> list[BaseException | None]:
-        """Deliver them at once."""
+        """Deliver them at once; tell of each what went wrong."""
         async with asyncio.timeout(WITHIN_S):
-            return await asyncio.gather(*map(self.ingest.take_batch, batches), return_exceptions=True)
+            taken = await asyncio.gather(*map(self.ingest.take_batch, batches), return_exceptions=True)
+        return [fault if isinstance(fault, BaseException) else None for fault in taken]
 
     async def texts(self) -> list[str]:
         async with self.store.reading() as tables:

@@ -7,14 +7,17 @@ from typing import Any
 import httpx
 import pytest
 import redis.asyncio as redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from vexa_events.callbacks import Attribution, EpochOpened, OpenEpoch
 from vexa_events.envelope import Event, encode_binary
 from vexa_events.identity import StreamKind
 from vexa_events.live import FIELD, LiveMessage, StoredMark, feed_key, stored_key
-from vexa_events.registry import committed_event
+from vexa_events.registry import TRANSCRIPT_COMMITTED, committed_event
 from vexa_events.session_token import SessionClaims, issue_session_token
 from vexa_events.transcript import Segment, Span, SpanKind, TranscriptCommitted, Word
+from vexa_functions.hosting.metrics import Outcome, exposition
+from vexa_functions.store.tables import Store
 
 
 @dataclass
@@ -280,6 +283,20 @@ async def test_coverage_accounts_for_every_captured_second(meeting: Meeting) -> 
     assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]] == [(2.0, 3.0, "overload")]
 
 
+async def test_batches_are_counted_by_what_became_of_them(meeting: Meeting) -> None:
+    """One that comes again, one that comes early and one of a fenced epoch are not taken for news."""
+    before = told()
+    await meeting.open_epoch()
+    await meeting.open_epoch()
+
+    for epoch, seq in ((2, 0), (2, 0), (1, 0), (2, 2)):
+        assert await meeting.deliver(meeting.batch(epoch=epoch, seq=seq)) == 204
+    assert await meeting.deliver(meeting.batch(epoch=3, seq=0)) == 422
+
+    counted = {outcome: events(outcome, told()) - events(outcome, before) for outcome in Outcome}
+    assert counted == {"taken": 1, "duplicate": 2, "early": 1, "refused": 1, "failed": 0}
+
+
 async def test_how_long_a_batch_is_waited_for_does_not_hang_on_the_clock_of_a_bot(meeting: Meeting) -> None:
     """One that says that it ended long ago has ended now: what it captured may still be on its way."""
     await meeting.open_epoch()
@@ -319,6 +336,30 @@ async def test_what_a_lost_bot_had_captured_is_shown_missing(
     ]
 
 
+async def test_what_sessions_come_to_is_told_by_any_instance(
+    meeting: Meeting, impatient_collector: httpx.AsyncClient, store: Store
+) -> None:
+    """The database adds it up, once a session; an instance that has counted nothing tells it all."""
+    async with store.transaction() as tables:
+        await tables.coverage_totals.add({("captured", ""): 100.0, ("missing", "bot_lost"): 5.0})
+    await meeting.open_epoch()
+    await meeting.deliver(meeting.batch(epoch=1, seq=0, text="hello"))
+    report = {"stream_uid": meeting.stream_uid, "captured_until_s": 4.0}
+    lost = {"status": "failed", "reason": "bot_lost", "at": "2026-01-01T00:00:00Z", "streams": [report]}
+    await meeting.call("statuses", lost)
+
+    for _ in range(2):
+        await impatient_collector.post("/internal/tick")
+
+    seconds = {name.removeprefix("vexa_coverage_"): value for name, value in told().items() if "coverage" in name}
+    assert {name: value for name, value in seconds.items() if value} == {
+        "captured_seconds_total{}": 104.0,
+        "speech_seconds_total{}": 1.0,
+        "missing_seconds_total{'reason': 'bot_lost'}": 8.0,
+    }
+    assert seconds["missing_seconds_total{'reason': 'overload'}"] == 0.0
+
+
 async def test_a_session_that_never_heard_anything_is_finalized_too(meeting: Meeting) -> None:
     """A bot that found no meeting leaves nothing to wait for."""
     failed = {"status": "failed", "reason": "recording_not_found", "at": "2026-01-01T00:00:00Z"}
@@ -328,3 +369,14 @@ async def test_a_session_that_never_heard_anything_is_finalized_too(meeting: Mee
     await meeting.collector.post("/internal/tick")
 
     assert (before["finalized"], (await meeting.transcript())["finalized"]) == (False, True)
+
+
+def told() -> dict[str, float]:
+    """Return what Prometheus is told, by name and labels."""
+    families = text_string_to_metric_families(exposition().decode())
+    return {f"{sample.name}{sample.labels}": sample.value for family in families for sample in family.samples}
+
+
+def events(outcome: Outcome, numbers: dict[str, float]) -> float:
+    labels = {"outcome": outcome.value, "type": TRANSCRIPT_COMMITTED}
+    return numbers.get(f"vexa_events_total{labels}", 0.0)

@@ -27,6 +27,7 @@ from vexa_events.stream import (
     parse_hello,
     parse_server_message,
 )
+from vexa_events.tracing import Tracer
 from vexa_pool.engine.ears import Ears
 from vexa_pool.engine.scheduler import Scheduler
 from vexa_pool.engine.scripted import LevelDetector, ScriptedModel, spell
@@ -170,6 +171,7 @@ async def services() -> AsyncIterator[Services]:
         storing=None,
         metrics=metrics,
         patience=Patience(),
+        tracer=Tracer(),
         max_lag_s=900.0,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from vexa_events.logs import JsonLines
 from vexa_functions.hosting.door import answer_errors
 from vexa_functions.hosting.function import Function
+from vexa_functions.hosting.settings import Settings
 from vexa_functions.hosting.shell import Shell
 
 
@@ -28,7 +29,7 @@ async def close() -> None:
 
 def function() -> Function:
     app = Starlette(routes=[Route("/fail", fail)], exception_handlers=answer_errors())
-    return Function(app=app, log_level="INFO", aclose=close)
+    return Function(name="test", app=app, settings=Settings(), aclose=close)
 
 
 @pytest.fixture
