@@ -57,6 +57,8 @@ class Visit:
         page.on("dialog", self._answer_dialog)
         page.on("websocket", self._listen)
         page.on("requestfailed", self._note_failed)
+        # What was signalled to a document says nothing about the one that takes its place.
+        page.on("domcontentloaded", lambda _: self._signals.clear())
 
     @property
     def gone_because(self) -> str | None:

@@ -16,4 +16,4 @@ MARKS = Marks(
     tile=".panel",
     tile_name=".panel-title .label-info",
 )
-SIGNAL_WORDS = ('"videoroom"', '"timeout"')
+SIGNAL_WORDS = ('"videoroom"',)
