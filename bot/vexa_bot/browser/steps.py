@@ -13,6 +13,8 @@ from vexa_events.errors import Unavailable
 OPEN_LIMIT_S = 20.0
 STEP_LIMIT_S = 15.0
 GLANCE_LIMIT_S = 1.0
+MAX_EVIDENCE = 1_000
+"""Characters; an address may be far longer than a status may be."""
 
 
 _Step = Callable[[], Awaitable[None]]
@@ -23,7 +25,7 @@ class StepFailed(Unavailable):
 
     def __init__(self, reason: str, evidence: str) -> None:
         self.reason = reason
-        self.evidence = without_secrets(evidence)
+        self.evidence = without_secrets(evidence)[:MAX_EVIDENCE]
         super().__init__(f"{reason}: {self.evidence}")
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from vexa_bot.browser.addresses import without_secrets
 from vexa_bot.browser.snapshot import Snapshot, nothing_known
+from vexa_bot.browser.steps import MAX_EVIDENCE, StepFailed
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,13 @@ def test_an_unknown_page_is_told_without_its_passcode() -> None:
     verdict = nothing_known(Snapshot(url="https://teams.example/meet/1?p=secret"))
 
     assert verdict.evidence == "nothing known is visible at 'https://teams.example/meet/1'"
+
+
+def test_a_failed_step_tells_no_secret_and_no_more_than_a_status_holds() -> None:
+    """An address may be longer than either."""
+    failed = StepFailed(
+        "page_unreachable", f"https://j.example/room?jwt=secret: refused; https://j.example/{'x' * 8_000}"
+    )
+
+    assert "secret" not in failed.evidence + str(failed)
+    assert len(failed.evidence) == MAX_EVIDENCE
