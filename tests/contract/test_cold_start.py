@@ -12,6 +12,8 @@ from tests.ports import free_port
 
 AT_MOST = {"collector": 1.25, "webhooks": 1.25, "dead_letters": 1.25, "gateway": 1.3, "admin": 1.4, "bots": 1.4}
 """Modules, as a multiple of the empty function's; `tests.benchmarks.cold_start` tells of processor time."""
+EXPORTER = "vexa_events.otlp"
+"""Of spans; for where there is somewhere to export to."""
 NEVER = {
     "aiohttp", "ctranslate2", "docker", "fastapi", "faster_whisper", "flask", "functions_framework", "httpx", "jinja2",
     "lightkube", "numpy", "prometheus_client", "sqlalchemy", "vexa_bot", "vexa_pool", "werkzeug",
@@ -32,6 +34,7 @@ async def test_no_function_imports_what_its_first_answer_does_without(
     sizes = {name: len(modules) / bound for name, modules in imported.items()}
     assert {name: _packages(modules) & NEVER for name, modules in imported.items()} == {name: set() for name in AT_MOST}
     assert {name: size for name, size in sizes.items() if size > AT_MOST[name]} == {}
+    assert {name for name, modules in imported.items() if EXPORTER in modules} == set()
 
 
 def imported_by(one: Asked, folder: Path) -> set[str]:

@@ -6,6 +6,8 @@ from vexa_events.trace_context import TraceContext, read_context
 from vexa_events.tracing import Span, SpanKind, Tracer, span
 from vexa_functions.hosting.measured import ROUTE, STATUS
 
+EVENTS = "/events"
+"""The route of every function that takes events; nobody from outside gets there, or spans would have any name."""
 MAX_ATTRIBUTE_CHARS = 256
 _EVENT_ATTRIBUTES = {
     b"ce-id": "cloudevents.event_id",
@@ -34,8 +36,7 @@ class Traced:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        kind = SpanKind.CONSUMER if b"ce-type" in headers else SpanKind.SERVER
-        with span(scope["method"], kind=kind, trace=_given(headers), tracer=self._tracer) as begun:
+        with span(scope["method"], kind=SpanKind.SERVER, trace=_given(headers), tracer=self._tracer) as begun:
             await self._app(scope, receive, send)
             if begun is not None:
                 _describe(begun, scope, headers)
@@ -51,7 +52,8 @@ def _given(headers: dict[bytes, bytes]) -> TraceContext | None:
 def _describe(begun: Span, scope: Scope, headers: dict[bytes, bytes]) -> None:
     route, status = scope.get(ROUTE, ""), scope.get(STATUS, "")
     begun.name = f"{scope['method']} {route}".rstrip()
-    if begun.kind is SpanKind.CONSUMER:
+    if route == EVENTS and b"ce-type" in headers:
+        begun.kind = SpanKind.CONSUMER
         begun.name = f"process {_text(headers[b'ce-type'])}"
         begun.attributes |= {
             name: _text(headers[header]) for header, name in _EVENT_ATTRIBUTES.items() if header in headers
