@@ -10,7 +10,7 @@ from vexa_bot.epoch_talk import ConnectionLost, EpochTalk, StreamIdentity, Tunin
 from vexa_bot.retry import Backoff
 from vexa_bot.session_clock import to_ms, to_s
 from vexa_bot.tape import Tape
-from vexa_events.callbacks import EpochOpened, OpenEpoch
+from vexa_events.callbacks import EpochOpened, OpenEpoch, StreamOpening, StreamReport
 from vexa_events.errors import VexaError
 from vexa_events.identity import StreamKind
 
@@ -77,6 +77,12 @@ class StreamClient:
         self._epoch = 0
         self._unused: EpochOpened | None = None
         """The newest epoch, as long as no worker can have begun it."""
+
+    def report(self) -> StreamReport:
+        """Tell how far the stream's audio reaches, and what stream it is while the bots function may not know it."""
+        start_s, end_s = to_s(self.tape.start_ms), to_s(self.tape.end_ms)
+        opening = None if self.is_known.is_set() else StreamOpening(kind=self._kind, start_s=start_s)
+        return StreamReport(stream_uid=self.identity.stream_uid, captured_until_s=end_s, opening=opening)
 
     def wake(self) -> None:
         """Tell that the tape has grown or is finished."""

@@ -82,10 +82,8 @@ class Streams:
 
     def reports(self) -> tuple[StreamReport, ...]:
         """Tell how far each stream's audio reaches; of more than can be named, those that are stored go unsaid."""
-        tapes = sorted(self._buffer.tapes.items(), key=lambda named: named[1].is_settled)
-        return tuple(
-            StreamReport(stream_uid=uid, captured_until_s=to_s(tape.end_ms)) for uid, tape in tapes[:MAX_STREAMS]
-        )
+        clients = sorted(self._clients, key=lambda client: client.tape.is_settled)
+        return tuple(client.report() for client in clients[:MAX_STREAMS])
 
     def unstored_s(self) -> float:
         """Tell how much the database lacks, over all streams."""

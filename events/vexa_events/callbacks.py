@@ -22,13 +22,18 @@ from vexa_events.session_token import MAX_TOKEN_CHARS
 from vexa_events.transcript import Word
 
 
-class OpenEpoch(Message):
-    """Ask for the next epoch of a stream; the first request creates the stream."""
+class StreamOpening(Message):
+    """What makes a stream known."""
 
-    stream_uid: Uid
     kind: StreamKind
     start_s: Seconds
     """Where the stream's audio begins on the session clock."""
+
+
+class OpenEpoch(StreamOpening):
+    """Ask for the next epoch of a stream; the first request creates the stream."""
+
+    stream_uid: Uid
 
 
 class EpochOpened(Message):
@@ -59,6 +64,8 @@ class StreamReport(Message):
 
     stream_uid: Uid
     captured_until_s: Seconds
+    opening: StreamOpening | None = None
+    """Told until the stream's first epoch is open: its audio counts before that."""
 
 
 class Heartbeat(Message):

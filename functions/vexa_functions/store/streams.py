@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vexa_events.callbacks import Attribution, StreamReport
+from vexa_events.fields import at_clock_step
 from vexa_events.identity import MeetingId, SessionUid, StreamKind, StreamUid, UserId
 from vexa_events.transcript import Word
 from vexa_functions.store.database import Connection
@@ -36,6 +37,13 @@ SELECT w.value ->> 'text' AS text, (w.value ->> 'start_s')::float8 AS start_s,
  ORDER BY 2, 3
 """
 ADVANCE = "UPDATE streams SET stored_until_s = $2, next_batch_seq = $3 WHERE stream_uid = $1"
+ADD_SEVERAL = """
+INSERT INTO streams (stream_uid, session_uid, kind, start_s, stored_until_s, captured_until_s)
+SELECT w.stream_uid, $1, w.kind, w.start_s, w.start_s, w.start_s
+  FROM unnest($2::text[], $3::text[], $4::float8[]) AS w (stream_uid, kind, start_s)
+ ORDER BY w.stream_uid
+ON CONFLICT (stream_uid) DO NOTHING
+"""
 REPORT_CAPTURED = """
 UPDATE streams st SET captured_until_s = greatest(st.captured_until_s, r.captured_until_s)
   FROM unnest($2::text[], $3::float8[]) AS r (stream_uid, captured_until_s)
@@ -146,7 +154,11 @@ class Streams:
         await self._connection.execute(ADVANCE, stream_uid, stored_until_s, next_batch_seq)
 
     async def report_captured(self, session_uid: str, reports: tuple[StreamReport, ...]) -> None:
-        """Move the ends of capture forward, never back; streams of other sessions are left alone."""
+        """Move the ends of capture forward, never back; add streams that are new, leave those of other sessions."""
+        new = [(report.stream_uid, report.opening) for report in reports if report.opening is not None]
+        if new:
+            kinds, starts = [one.kind.value for _, one in new], [at_clock_step(one.start_s) for _, one in new]
+            await self._connection.execute(ADD_SEVERAL, session_uid, [uid for uid, _ in new], kinds, starts)
         uids = [report.stream_uid for report in reports]
         ends = [report.captured_until_s for report in reports]
         await self._connection.execute(REPORT_CAPTURED, session_uid, uids, ends)

@@ -17,6 +17,7 @@ from vexa_functions.answers import MeetingAnswer
 from vexa_functions.bots.app import build
 from vexa_functions.bots.lifecycle import enter
 from vexa_functions.bots.settings import BotsSettings
+from vexa_functions.collector.coverage import coverage
 from vexa_functions.store.tables import Store
 
 STANDUP = {"platform": "replay", "native_meeting_id": "standup"}
@@ -237,6 +238,28 @@ async def test_a_bot_that_was_launched_is_not_given_up_where_that_cannot_be_note
     assert [bot["container_id"] is not None for bot in noted] == [True]
     assert sink.of_type("vexa.bot.failed.v1") == []
     assert count_launched(bots_env) == 1
+
+
+async def test_audio_of_a_stream_that_no_epoch_was_opened_for_is_missing_and_not_forgotten(
+    bots: httpx.AsyncClient, user: dict[str, str], call: Call, claims: SessionClaims, store: Store
+) -> None:
+    """A bot may hear somebody, tell of it and be gone before it gets to open the stream's first epoch."""
+    uid = f"{claims.session_uid}.1"
+    told = {"stream_uid": uid, "captured_until_s": 4.0, "opening": {"kind": "participant", "start_s": 1.5}}
+    await call("statuses", {"status": "active", "at": ADMITTED_AT})
+
+    await call("heartbeats", {"streams": [told]})
+    await call("heartbeats", {"streams": [told | {"captured_until_s": 5.0, "opening": None}]})
+
+    async with store.transaction() as tables:
+        session = await tables.sessions.lock(claims.session_uid)
+        assert session is not None
+        await enter(tables, session, BotStatus.FAILED, at=datetime.now(UTC), reason="bot_lost")
+        await tables.sessions.set_finalized(claims.session_uid)
+        streams = await tables.transcripts.streams(claims.meeting_id)
+        ledger = coverage(streams, await tables.transcripts.spans(claims.meeting_id))
+    gaps = [(gap["stream_uid"], gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]]
+    assert gaps == [(uid, 1.5, 5.0, "bot_lost")]
 
 
 def count_launched(bots_env: dict[str, str]) -> int:

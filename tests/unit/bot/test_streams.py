@@ -17,7 +17,7 @@ from vexa_bot.session_clock import BYTES_PER_MS
 from vexa_bot.stream_client import Link, StreamClient
 from vexa_bot.streams import MAX_STREAMS, Streams
 from vexa_bot.tape import Hole, Tape
-from vexa_events.callbacks import Attribution, EpochOpened, OpenEpoch, StatusReport
+from vexa_events.callbacks import Attribution, EpochOpened, OpenEpoch, StatusReport, StreamOpening
 from vexa_events.identity import MissingReason, SessionUid, StreamKind, StreamUid, Task
 
 
@@ -161,6 +161,19 @@ async def test_streams_that_are_stored_make_room_for_others(scene: _Scene) -> No
     assert (scene.streams.ignored, scene.buffer.size_bytes) == (0, 500 * BYTES_PER_MS)
     assert len(reports) == MAX_STREAMS
     assert (reports[0].stream_uid, reports[0].captured_until_s) == (f"session.{3 * MAX_STREAMS + 1}", 0.5)
+
+
+async def test_a_stream_is_described_until_it_is_known(scene: _Scene) -> None:
+    """What was heard of it counts, even if the bot does not get to open its first epoch."""
+    scene.find("a")
+    scene.hear("a", 0, 500)
+    (unknown,) = scene.streams.reports()
+    scene.bots_are_up.set()
+    await settle(scene.clients[0].is_known.is_set)
+    (known,) = scene.streams.reports()
+
+    assert unknown.opening == StreamOpening(kind=StreamKind.PARTICIPANT, start_s=0.0)
+    assert (known.opening, known.captured_until_s) == (None, 0.5)
 
 
 async def test_a_name_is_reported_once_the_stream_is_known_and_a_better_one_with_a_higher_revision(
