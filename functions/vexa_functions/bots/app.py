@@ -3,7 +3,6 @@
 import os
 from functools import cache
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,22 +18,22 @@ from vexa_events.callbacks import (
 from vexa_events.errors import Forbidden, Unauthenticated
 from vexa_events.session_token import SessionClaims, verify_session_token
 from vexa_functions.answers import MeetingAnswer, MessageAnswer
-from vexa_functions.auth.identity import Principal, verify_identity
+from vexa_functions.auth.calls import user_call
 from vexa_functions.auth.scopes import Scope
 from vexa_functions.bots.answers import RunningBotsAnswer
 from vexa_functions.bots.deps import BotsDeps, open_deps
 from vexa_functions.bots.requests import BotRequest, ConfigRequest
 from vexa_functions.bots.settings import BotsSettings
-from vexa_functions.hosting.door import answer, answer_errors, read_model
+from vexa_functions.hosting.door import answer, read_model
 from vexa_functions.hosting.function import Function
-from vexa_functions.hosting.lazy import Lazy
-from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
+from vexa_functions.hosting.operations import Caller, Operation, Parameter, tick_operation
 from vexa_functions.hosting.parameters import text_in_path
+from vexa_functions.hosting.serving import deps_of, put_together
 
 
 async def post_bot(request: Request) -> Response:
     """POST /bots"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, BotsDeps)
     wanted = await read_model(request, BotRequest)
     key = request.headers.get("idempotency-key")
     return answer(await deps.service.request_bot(principal.user_id, wanted, idempotency_key=key), 201)
@@ -42,20 +41,20 @@ async def post_bot(request: Request) -> Response:
 
 async def delete_bot(request: Request) -> Response:
     """DELETE /bots/{platform}/{native_meeting_id}"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, BotsDeps)
     await deps.service.stop_bot(principal.user_id, *_meeting_path(request))
     return answer(MessageAnswer(message="Stop request accepted and is being processed."), 202)
 
 
 async def get_status(request: Request) -> Response:
     """GET /bots/status"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, BotsDeps)
     return answer(await deps.service.running_bots(principal.user_id))
 
 
 async def put_config(request: Request) -> Response:
     """PUT /bots/{platform}/{native_meeting_id}/config"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, BotsDeps)
     wanted = await read_model(request, ConfigRequest)
     await deps.service.configure_bot(principal.user_id, *_meeting_path(request), wanted)
     return answer(MessageAnswer(message="Reconfiguration request accepted."), 202)
@@ -98,7 +97,7 @@ async def post_hints(request: Request) -> Response:
 
 async def tick(request: Request) -> Response:
     """POST /internal/tick"""
-    await (await _deps(request)).reconciler.sweep()
+    await (await deps_of(request, BotsDeps)).reconciler.sweep()
     return Response(status_code=204)
 
 
@@ -198,23 +197,13 @@ OPERATIONS = (
         body=SpeakerHints,
         answers={204: None},
     ),
-    Operation(
-        method="POST",
-        path="/internal/tick",
-        handler=tick,
-        summary="Do what is due",
-        caller=Caller.BROKER,
-        answers={204: None},
-    ),
+    tick_operation(tick),
 )
 
 
 def build(settings: BotsSettings) -> Function:
     """Put the function together; nothing is opened yet."""
-    deps = Lazy(lambda: open_deps(settings))
-    app = Starlette(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
-    app.state.deps = deps
-    return Function(name="bots", app=app, settings=settings, aclose=deps.aclose)
+    return put_together("bots", OPERATIONS, open_deps, settings)
 
 
 @cache
@@ -223,18 +212,8 @@ def function() -> Function:
     return build(BotsSettings.from_env(os.environ))
 
 
-async def _deps(request: Request) -> BotsDeps:
-    deps: BotsDeps = await request.app.state.deps.get()
-    return deps
-
-
-async def _user_call(request: Request) -> tuple[BotsDeps, Principal]:
-    deps = await _deps(request)
-    return deps, verify_identity(request, key=deps.signing_key)
-
-
 async def _bot_call(request: Request) -> tuple[BotsDeps, SessionClaims]:
-    deps = await _deps(request)
+    deps = await deps_of(request, BotsDeps)
     claims = verify_session_token(_bearer(request), key=deps.signing_key)
     if claims.session_uid != request.path_params["session_uid"]:
         raise Forbidden("the token belongs to another session")

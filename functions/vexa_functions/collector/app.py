@@ -11,11 +11,10 @@ from vexa_events.errors import VexaError
 from vexa_functions.collector import events, routes, ticks
 from vexa_functions.collector.deps import open_deps
 from vexa_functions.collector.settings import CollectorSettings
-from vexa_functions.hosting.door import answer_errors, error_answer
+from vexa_functions.hosting.door import error_answer
 from vexa_functions.hosting.function import Function
-from vexa_functions.hosting.lazy import Lazy
 from vexa_functions.hosting.measured import ROUTE
-from vexa_functions.hosting.operations import routes_of
+from vexa_functions.hosting.serving import put_together
 
 OPERATIONS = (*events.OPERATIONS, *ticks.OPERATIONS, *routes.OPERATIONS)
 
@@ -39,10 +38,7 @@ class Collector(Starlette):
 
 def build(settings: CollectorSettings) -> Function:
     """Put the function together; nothing is opened yet."""
-    deps = Lazy(lambda: open_deps(settings))
-    app = Collector(routes=routes_of(OPERATIONS), exception_handlers=answer_errors())
-    app.state.deps = deps
-    return Function(name="collector", app=app, settings=settings, aclose=deps.aclose)
+    return put_together("collector", OPERATIONS, open_deps, settings, app_class=Collector)
 
 
 @cache

@@ -16,6 +16,7 @@ from vexa_functions.collector.deps import CollectorDeps
 from vexa_functions.hosting.door import read_body
 from vexa_functions.hosting.metrics import EVENTS, Outcome, counted
 from vexa_functions.hosting.operations import Caller, Operation
+from vexa_functions.hosting.serving import deps_of
 
 PATH = "/events"
 NO_CONTENT = 204
@@ -34,7 +35,7 @@ async def take_event(request: Request) -> Response:
         EVENTS.add(1, "other", Outcome.REFUSED)
         raise InvalidMessage(f"the collector does not take {event.type}")
     with counted(event.type) as event_counted:
-        event_counted.outcome = await effect(await request.app.state.deps.get(), event)
+        event_counted.outcome = await effect(await deps_of(request, CollectorDeps), event)
     return Response(status_code=NO_CONTENT)
 
 

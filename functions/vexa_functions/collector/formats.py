@@ -33,6 +33,7 @@ MEDIA_TYPES: Mapping[Format, str] = {
     Format.WEBVTT: "text/vtt",
     Format.SUBRIP: "application/x-subrip",
 }
+RANGES: Mapping[str, Format] = {"*/*": Format.JSON, "application/*": Format.JSON, "text/*": Format.TEXT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,7 @@ def wanted_format(accept: str | None) -> Format:
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = _weight(parameters)
         found = next((form for form, own in MEDIA_TYPES.items() if own == media_type), None)
-        if found is None and media_type in {"*/*", "application/*"}:
-            found = Format.JSON
+        found = found or RANGES.get(media_type)
         if found is not None and weight > best_weight:
             best, best_weight = found, weight
     return best

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import BotStatus
 from vexa_functions.answers import MeetingAnswer, MessageAnswer
-from vexa_functions.auth.identity import Principal, verify_identity
+from vexa_functions.auth.calls import user_call
 from vexa_functions.auth.scopes import Scope
 from vexa_functions.collector.answers import MeetingsAnswer, SearchAnswer, TranscriptAnswer
 from vexa_functions.collector.deps import CollectorDeps
@@ -45,7 +45,7 @@ async def get_meeting(request: Request) -> Response:
 
 async def get_search(request: Request) -> Response:
     """GET /transcripts?q="""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, CollectorDeps)
     query = text_in_query(request, "q", most=MAX_QUERY)
     if query is None:
         raise InvalidMessage("q: is missing")
@@ -56,7 +56,7 @@ async def get_search(request: Request) -> Response:
 
 async def get_meetings(request: Request) -> Response:
     """GET /meetings"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, CollectorDeps)
     listed = await list_meetings(
         deps.store,
         principal.user_id,
@@ -70,14 +70,14 @@ async def get_meetings(request: Request) -> Response:
 
 async def patch_meeting(request: Request) -> Response:
     """PATCH /meetings/{platform}/{native_meeting_id}"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, CollectorDeps)
     change = await read_model(request, MeetingChange)
     return answer(await change_meeting(deps.store, principal.user_id, _name_in_path(request), change))
 
 
 async def remove_meeting(request: Request) -> Response:
     """DELETE /meetings/{platform}/{native_meeting_id}"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, CollectorDeps)
     name = _name_in_path(request)
     meeting_id = await delete_meeting(deps.store, deps.live, principal.user_id, name, signing_key=deps.signing_key)
     return answer(MessageAnswer(message=f"Meeting {meeting_id} is deleted: its transcript is erased."))
@@ -223,7 +223,7 @@ OPERATIONS = (
 
 async def _transcript(request: Request, name: MeetingName) -> Response:
     """Answer a transcript in the form that is asked for."""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, CollectorDeps)
     named = choice_in_query(request, "format", list(Format))
     form = Format(named) if named is not None else wanted_format(request.headers.get("accept"))
     window = Window(
@@ -252,13 +252,3 @@ def _limit(request: Request, *, most: int) -> int | None:
     if "limit" not in request.query_params:
         return None
     return number_in_query(request, "limit", default=most, least=1, most=most)
-
-
-async def _user_call(request: Request) -> tuple[CollectorDeps, Principal]:
-    deps = await _deps(request)
-    return deps, verify_identity(request, key=deps.signing_key)
-
-
-async def _deps(request: Request) -> CollectorDeps:
-    deps: CollectorDeps = await request.app.state.deps.get()
-    return deps

@@ -6,20 +6,18 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
 from vexa_functions.answers import MessageAnswer
-from vexa_functions.auth.admin_key import check_admin_key
+from vexa_functions.auth.calls import admin_call
 from vexa_functions.dead_letters import service
 from vexa_functions.dead_letters.answers import DeadLettersAnswer
 from vexa_functions.dead_letters.salvage import read_letter
 from vexa_functions.dead_letters.settings import DeadLettersSettings
-from vexa_functions.hosting.door import answer, answer_errors, read_body
+from vexa_functions.hosting.door import answer, read_body
 from vexa_functions.hosting.function import Function
-from vexa_functions.hosting.lazy import Lazy
-from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
+from vexa_functions.hosting.operations import Caller, Operation, Parameter
 from vexa_functions.hosting.parameters import (
     MAX_ROW_ID,
     choice_in_query,
@@ -28,6 +26,7 @@ from vexa_functions.hosting.parameters import (
     row_id_in_query,
     text_in_query,
 )
+from vexa_functions.hosting.serving import deps_of, put_together
 from vexa_functions.sink import Publisher, Sink
 from vexa_functions.store.tables import Store, open_store
 
@@ -57,14 +56,14 @@ async def open_deps(settings: DeadLettersSettings) -> AsyncIterator[DeadLettersD
 
 async def post_letter(request: Request) -> Response:
     """Take one dead letter from the Broker."""
-    deps: DeadLettersDeps = await request.app.state.deps.get()
+    deps = await deps_of(request, DeadLettersDeps)
     await service.keep(deps.store, read_letter(request.headers, await read_body(request)))
     return Response(status_code=204)
 
 
 async def get_letters(request: Request) -> Response:
     """GET /admin/dead-letters?limit=50&before=N&type=T&redriven=true"""
-    deps = await _admin_call(request)
+    deps = await admin_call(request, DeadLettersDeps)
     return answer(
         await service.list_letters(
             deps.store,
@@ -78,7 +77,7 @@ async def get_letters(request: Request) -> Response:
 
 async def post_redrive(request: Request) -> Response:
     """POST /admin/dead-letters/{id}/redrive"""
-    deps = await _admin_call(request)
+    deps = await admin_call(request, DeadLettersDeps)
     return answer(await service.redrive(deps.store, deps.publisher, row_id_in_path(request)), 202)
 
 
@@ -131,22 +130,10 @@ OPERATIONS = (
 
 def build(settings: DeadLettersSettings) -> Function:
     """Put the function together; nothing is opened yet."""
-    deps = Lazy(lambda: open_deps(settings))
-    app = Starlette(
-        routes=routes_of(OPERATIONS),
-        exception_handlers=answer_errors(),
-    )
-    app.state.deps = deps
-    return Function(name="dead-letters", app=app, settings=settings, aclose=deps.aclose)
+    return put_together("dead-letters", OPERATIONS, open_deps, settings)
 
 
 @cache
 def function() -> Function:
     """Return this process's one dead letter function."""
     return build(DeadLettersSettings.from_env(os.environ))
-
-
-async def _admin_call(request: Request) -> DeadLettersDeps:
-    deps: DeadLettersDeps = await request.app.state.deps.get()
-    check_admin_key(request, key=deps.admin_key)
-    return deps

@@ -66,6 +66,18 @@ class Operation:
         return self.caller not in {Caller.BOT, Caller.BROKER}
 
 
+def tick_operation(handler: Callable[[Request], Awaitable[Response]]) -> Operation:
+    """Describe the route that PingSources post to."""
+    return Operation(
+        method="POST",
+        path="/internal/tick",
+        handler=handler,
+        summary="Do what is due",
+        caller=Caller.BROKER,
+        answers={204: None},
+    )
+
+
 def routes_of(operations: Iterable[Operation]) -> list[Route]:
     """Build the routes of an app, in the order given: a fixed path goes before one that would swallow it."""
     return [Route(operation.path, operation.handler, methods=[operation.method]) for operation in operations]

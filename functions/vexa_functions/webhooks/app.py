@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import get_args
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
 from vexa_events.envelope import parse_http
 from vexa_functions.answers import UserAnswer
-from vexa_functions.auth.identity import Principal, verify_identity
+from vexa_functions.auth.calls import user_call
 from vexa_functions.auth.scopes import Scope
-from vexa_functions.hosting.door import answer, answer_errors, read_body, read_model
+from vexa_functions.hosting.door import answer, read_body, read_model
 from vexa_functions.hosting.function import Function
-from vexa_functions.hosting.lazy import Lazy
 from vexa_functions.hosting.metrics import counted
-from vexa_functions.hosting.operations import Caller, Operation, Parameter, routes_of
+from vexa_functions.hosting.operations import Caller, Operation, Parameter, tick_operation
 from vexa_functions.hosting.parameters import choice_in_query, number_in_query, row_id_in_path, row_id_in_query
+from vexa_functions.hosting.serving import deps_of, put_together
 from vexa_functions.store.tables import Store, open_store
 from vexa_functions.webhooks import service
 from vexa_functions.webhooks.answers import DeliveriesAnswer, DeliveryAnswer, DeliveryStatus, WebhookAnswer
@@ -61,7 +60,7 @@ async def open_deps(settings: WebhooksSettings) -> AsyncIterator[WebhooksDeps]:
 async def take_event(request: Request) -> Response:
     """Tell the user of an event; 204 with an empty body is what a Broker takes as success."""
     event = parse_http(request.headers, await read_body(request))
-    deps = await _deps(request)
+    deps = await deps_of(request, WebhooksDeps)
     with counted(event.type):
         await service.take_fact(deps.store, deps.courier, event)
     return Response(status_code=NO_CONTENT)
@@ -69,34 +68,34 @@ async def take_event(request: Request) -> Response:
 
 async def tick(request: Request) -> Response:
     """Do what is due."""
-    deps = await _deps(request)
+    deps = await deps_of(request, WebhooksDeps)
     await service.sweep(deps.store, deps.courier)
     return Response(status_code=NO_CONTENT)
 
 
 async def put_webhook(request: Request) -> Response:
     """PUT /user/webhook"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, WebhooksDeps)
     wanted = await read_model(request, WebhookRequest)
     return answer(await service.put_webhook(deps.store, principal.user_id, wanted, allow_loopback=deps.allow_loopback))
 
 
 async def get_webhook(request: Request) -> Response:
     """GET /user/webhook"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, WebhooksDeps)
     return answer(await service.get_webhook(deps.store, principal.user_id))
 
 
 async def delete_webhook(request: Request) -> Response:
     """DELETE /user/webhook"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, WebhooksDeps)
     await service.delete_webhook(deps.store, principal.user_id)
     return Response(status_code=NO_CONTENT)
 
 
 async def get_deliveries(request: Request) -> Response:
     """GET /user/webhooks/deliveries?limit=50&before=N&status=failed"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, WebhooksDeps)
     return answer(
         await service.list_deliveries(
             deps.store,
@@ -110,7 +109,7 @@ async def get_deliveries(request: Request) -> Response:
 
 async def post_redelivery(request: Request) -> Response:
     """POST /user/webhooks/deliveries/{id}/redeliver"""
-    deps, principal = await _user_call(request)
+    deps, principal = await user_call(request, WebhooksDeps)
     delivery = await service.redeliver(deps.store, deps.courier, principal.user_id, row_id_in_path(request))
     return answer(delivery, 202)
 
@@ -183,36 +182,16 @@ OPERATIONS = (
         caller=Caller.BROKER,
         answers={204: None},
     ),
-    Operation(
-        method="POST",
-        path="/internal/tick",
-        handler=tick,
-        summary="Do what is due",
-        caller=Caller.BROKER,
-        answers={204: None},
-    ),
+    tick_operation(tick),
 )
 
 
 def build(settings: WebhooksSettings) -> Function:
     """Put the function together; nothing is opened yet."""
-    deps = Lazy(lambda: open_deps(settings))
-    app = Starlette(routes=[*routes_of(OPERATIONS)], exception_handlers=answer_errors())
-    app.state.deps = deps
-    return Function(name="webhooks", app=app, settings=settings, aclose=deps.aclose)
+    return put_together("webhooks", OPERATIONS, open_deps, settings)
 
 
 @cache
 def function() -> Function:
     """Return this process's one webhooks function."""
     return build(WebhooksSettings.from_env(os.environ))
-
-
-async def _user_call(request: Request) -> tuple[WebhooksDeps, Principal]:
-    deps = await _deps(request)
-    return deps, verify_identity(request, key=deps.signing_key)
-
-
-async def _deps(request: Request) -> WebhooksDeps:
-    deps: WebhooksDeps = await request.app.state.deps.get()
-    return deps
