@@ -6,7 +6,6 @@ routes, and the end of the process's resources. Requests go to the function's
 own app, the same that the framework's command serves.
 """
 
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -46,7 +45,6 @@ class Shell:
         function = self._function()
         configure_logging(function.settings.log_level, quiet=QUIET)
         logging.getLogger("uvicorn.access").propagate = False  # without a reader uvicorn does not spell these lines
-        gc.freeze()  # what was imported stays: looking through it again and again is a tenth of a busy function's time
         async with open_to_prometheus(function.settings.metrics_port):
             THIS.ready(process_age_s())
             yield
