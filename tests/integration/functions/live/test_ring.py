@@ -37,13 +37,13 @@ async def ring(store: Store, valkey: "redis.Redis", news: asyncio.Event) -> Asyn
     await asyncio.wait([following])
 
 
-async def append(valkey: "redis.Redis", *, keeping: int | None = None) -> str:
+async def append(valkey: "redis.Redis", position: str = "*", *, keeping: int | None = None) -> str:
     """Add an entry; in the same instant drop all but the newest where only so many are kept."""
     message = LiveMessage(
         kind=LiveKind.STATUS, meeting_id=MEETING_ID, session_uid="s", at=datetime.now(UTC), status=BotStatus.ACTIVE
     )
     async with valkey.pipeline(transaction=True) as pipe:
-        pipe.xadd(feed_key(MEETING_ID), {FIELD: message.model_dump_json()})
+        pipe.xadd(feed_key(MEETING_ID), {FIELD: message.model_dump_json()}, id=position)
         if keeping is not None:
             pipe.xtrim(feed_key(MEETING_ID), maxlen=keeping, approximate=False)
         added = await pipe.execute()
@@ -99,7 +99,7 @@ async def test_a_ring_whose_feed_began_anew_is_whole_from_there(
     await told(news)
 
     await valkey.delete(feed_key(MEETING_ID))
-    first = await append(valkey)
+    first = await append(valkey, f"{int(kept.partition('-')[0]) + 1}-0")  # within a millisecond it could be the same
     await told(news)
 
     assert ring.covers(kept) is False

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import redis.asyncio as redis
 import websockets
+from tests.waiting import DEADLINE_S
 
 from vexa_events.callbacks import Attribution
 from vexa_events.identity import MeetingId, StreamKind, Task, segment_id
@@ -22,7 +23,7 @@ from vexa_functions.collector.ingest import Ingest
 from vexa_functions.live_feed import LiveFeed
 from vexa_functions.store.tables import Store
 
-WITHIN_S = 20.0
+WITHIN_S = DEADLINE_S
 Json = dict[str, Any]
 
 
