@@ -33,6 +33,7 @@ async def ring(store: Store, valkey: "redis.Redis", news: asyncio.Event) -> Asyn
     following = asyncio.create_task(made.follow())
     await told(news)
     yield made
+    made.watchers.clear()  # it then ends by itself as well, where the library swallows the cancellation
     following.cancel()
     await asyncio.wait([following])
 
