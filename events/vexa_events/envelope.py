@@ -62,10 +62,8 @@ def parse_http(headers: Mapping[str, str], body: bytes) -> Event:
     content_type = _media_type(lowered.get("content-type", ""))
     if content_type.startswith(BATCH):
         raise InvalidMessage("batched CloudEvents are not accepted; post one event per request")
-    has_attributes = any(name.startswith("ce-") for name in lowered)
-    if content_type == STRUCTURED or not has_attributes:
-        return _parse_structured(body)
-    return _parse_binary(lowered, body)
+    # Only by its type is a body an event: a browser posts any other body to this machine for whatever page asks it to.
+    return _parse_structured(body) if content_type == STRUCTURED else _parse_binary(lowered, body)
 
 
 def encode_binary(event: Event) -> tuple[dict[str, str], bytes]:

@@ -14,6 +14,8 @@ from importlib import import_module
 
 FUNCTIONS = ("admin", "bots", "collector", "dead_letters", "gateway", "webhooks")
 WITH_SOCKETS = frozenset({"gateway"})
+MAX_MESSAGE_BYTES = 256 * 1024
+"""Of a WebSocket; more than the 64 Ki characters that an order may have."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> None:
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> None:
         port=options.port,
         http=BoundedHttp,
         ws="auto" if options.target in WITH_SOCKETS else "none",
+        ws_max_size=MAX_MESSAGE_BYTES,
         proxy_headers=False,  # the gateway counts proxies itself; nobody else asks who calls
         access_log=False,
         log_level="warning",

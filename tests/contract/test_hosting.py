@@ -13,7 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.benchmarks.stage import Databases, new_key, open_meeting
 from tests.ports import free_port
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import vexa_functions
@@ -88,6 +90,27 @@ def test_no_key_is_logged_when_a_watcher_comes(environment: dict[str, str], tmp_
     assert refused == {"type": "error", "error": "unavailable"}
     assert log.read_text()
     assert "vxa_" not in log.read_text()
+
+
+async def test_a_message_larger_than_any_order_ends_its_socket(
+    environment: dict[str, str], postgres_url: str, valkey_url: str
+) -> None:
+    """It would be kept whole before it is refused, for each socket that a key may open."""
+    port, stores = free_port(), Databases(postgres_url=postgres_url, valkey_url=valkey_url)
+    key = await new_key(stores, (await open_meeting(stores, streams=0)).user_id)
+    with (
+        serving(in_shell("gateway", port), environment | stores.environment, port=port) as url,
+        connect(f"{url.replace('http', 'ws')}/ws", additional_headers={"x-api-key": key}) as socket,
+    ):
+        socket.send('{"action": "ping"}')
+        pong = json.loads(socket.recv(timeout=60))
+        socket.send("x" * 1_000_000)
+        with pytest.raises(ConnectionClosed) as ended:
+            socket.recv(timeout=60)
+
+    assert pong["type"] == "pong"
+    assert ended.value.rcvd is not None
+    assert ended.value.rcvd.code == 1009
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -91,7 +91,6 @@ def test_text_stays_as_short_as_utf_8() -> None:
     ("headers", "body"),
     [
         ({"Content-Type": "Application/CloudEvents+JSON; charset=utf-8"}, structured()),
-        ({}, structured()),
         (STRUCTURED, structured(data=DELETED)),
         (STRUCTURED, structured(subject=None, abc=None)),
         (STRUCTURED, structured(datacontenttype="application/vnd.vexa+json")),
@@ -127,6 +126,8 @@ def test_extensions_become_strings(sent: object, read: str) -> None:
         pytest.param({"content-type": "application/cloudevents-batch+json"}, b"[]", "batched", id="batch"),
         pytest.param({"Content-Type": "Application/CloudEvents-Batch+JSON"}, b"[]", "batched", id="batch, cased"),
         pytest.param(STRUCTURED, b" " * (MAX_EVENT_BYTES + 1), "over the limit of 65536", id="oversize"),
+        pytest.param({}, structured(), "missing specversion", id="of no type"),
+        pytest.param({"content-type": "text/plain"}, structured(), "missing specversion", id="of a web page"),
         pytest.param(STRUCTURED, structured(specversion="0.3"), "specversion", id="old version"),
         pytest.param(STRUCTURED, structured(id=DELETED), "missing id", id="no id"),
         pytest.param(STRUCTURED, structured(id=None), "missing id", id="null id"),
