@@ -23,21 +23,25 @@ class _Test:
     options: argparse.Namespace
     recordings: tuple[Recording, ...]
     console: Console
+    runs: list[Figures]
+    """Earlier ones, then ours as they end; written down after each, for a long test may be cut short."""
 
-    async def run(self) -> list[Figures]:
+    async def run(self) -> None:
         """Test every server in turn."""
-        runs: list[Figures] = []
         for load in self._loads():
-            runs += (await self.search(load))[1] if self.options.find_capacity else await self._steps(load)
-        return runs
+            if self.options.find_capacity:
+                await self.search(load)
+            else:
+                for streams in self.options.streams:
+                    await self._one(load, streams)
 
-    async def search(self, load: Load) -> tuple[int, Sequence[Figures]]:
+    async def search(self, load: Load) -> int:
         """Find the most streams within the bound."""
-        most, seen = await find_capacity(
+        most = await find_capacity(
             lambda streams: self._one(load, streams), p95_s=self.options.p95, first=self.options.streams[0]
         )
         self.console.print(f"{load.name} carries {most} streams with a partial p95 of at most {self.options.p95:g} s")
-        return most, seen
+        return most
 
     def load(self) -> Load:
         """Describe what is played to the first server."""
@@ -57,12 +61,13 @@ class _Test:
             return [load]
         return [load, replace(load, url=options.compare, name=options.compare_name, pid=options.compare_pid)]
 
-    async def _steps(self, load: Load) -> list[Figures]:
-        return [await self._one(load, streams) for streams in self.options.streams]
-
     async def _one(self, load: Load, streams: int) -> Figures:
         with self.console.status(f"{load.name}: {streams} streams of {load.seconds:g} s"):
-            return await run_load(load, streams)
+            figures = await run_load(load, streams)
+        self.runs.append(figures)
+        if self.options.json:
+            write_json(self.runs, self.options.json)
+        return figures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,15 +87,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_device(options.profile)
         earlier = read_json(options.beside) if options.beside else []
         recordings = load_recordings(options.meetings, cache=options.cache, aligner=Aligner(options.align_model))
-        test = _Test(options, tuple(recordings), console)
+        test = _Test(options, tuple(recordings), console, list(earlier))
         if options.profile:
             return asyncio.run(_profile(test))
-        runs = asyncio.run(test.run())
+        asyncio.run(test.run())
     except VexaError as exc:
         console.print(f"vexa-loadtest: {exc}")
         return 2
-    _report([*earlier, *runs], options, console)
-    broken = [] if options.find_capacity else [text for figures in runs for text in bounds.broken_by(figures)]
+    _report(test)
+    broken = (
+        []
+        if options.find_capacity
+        else [text for figures in test.runs[len(earlier) :] for text in bounds.broken_by(figures)]
+    )
     for text in broken:
         console.print(f"bound broken: {text}")
     return 1 if broken else 0
@@ -100,8 +109,8 @@ async def _profile(test: _Test) -> int:
     """Print what to set on this machine."""
     options = test.options
     found = [await _advise(test, precision) for precision in PRECISIONS_BY_DEVICE[options.profile]]
-    _report([figures for _, seen in found for figures in seen], options, test.console)
-    advice = max((advice for advice, _ in found), key=lambda advice: advice.streams)
+    _report(test)
+    advice = max(found, key=lambda advice: advice.streams)
     if not advice.streams:
         test.console.print(f"not one stream stays within {options.p95:g} s on this machine")
         return 1
@@ -109,7 +118,7 @@ async def _profile(test: _Test) -> int:
     return 0
 
 
-async def _advise(test: _Test, precision: str) -> tuple[Advice, Sequence[Figures]]:
+async def _advise(test: _Test, precision: str) -> Advice:
     options = test.options
     with test.console.status(f"{precision}: how many windows at once"):
         measured = await asyncio.to_thread(
@@ -119,16 +128,15 @@ async def _advise(test: _Test, precision: str) -> tuple[Advice, Sequence[Figures
     setting = best(measured)
     async with worker(options.model, options.profile, setting) as (url, pid):
         load = replace(test.load(), url=url, name=precision, pid=pid)
-        streams, seen = await test.search(load)
-    return Advice(device=options.profile, throughput=setting, streams=streams), seen
+        streams = await test.search(load)
+    return Advice(device=options.profile, throughput=setting, streams=streams)
 
 
-def _report(runs: Sequence[Figures], options: argparse.Namespace, console: Console) -> None:
-    console.print(table(runs))
-    if options.compare:
-        console.print("\n".join(ratios(runs, options.name, options.compare_name)))
-    if options.json:
-        write_json(runs, options.json)
+def _report(test: _Test) -> None:
+    runs, options = test.runs, test.options
+    test.console.print(table(runs))
+    for text in ratios(runs):
+        test.console.print(text)
     if options.markdown:
         options.markdown.write_text(markdown(runs))
     if options.plot:

@@ -79,15 +79,16 @@ def markdown(runs: Sequence[Figures]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def ratios(runs: Sequence[Figures], first: str, second: str) -> list[str]:
-    """Compare two servers wherever both carried the same number of streams."""
-    by_key = {(figures.server, figures.streams): figures for figures in runs}
-    lines = []
-    for streams in sorted({figures.streams for figures in runs}):
-        one, two = by_key.get((first, streams)), by_key.get((second, streams))
-        if one is not None and two is not None:
-            lines.append(f"{streams} streams, {second} / {first}: {', '.join(_ratios(one, two))}")
-    return lines
+def ratios(runs: Sequence[Figures]) -> list[str]:
+    """Compare every server with the first, wherever both carried the same number of streams."""
+    if not runs:
+        return []
+    first_by_streams = {figures.streams: figures for figures in runs if figures.server == runs[0].server}
+    return [
+        f"{other.streams} streams, {other.server} / {one.server}: {', '.join(_ratios(one, other))}"
+        for other in runs
+        if other.server != runs[0].server and (one := first_by_streams.get(other.streams)) is not None
+    ]
 
 
 def write_json(runs: Sequence[Figures], file: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vexa_pool.loadtest.figures import Figures, summarize
@@ -50,16 +50,12 @@ async def run_load(load: Load, streams: int) -> Figures:
     return summarize(load.name, scores, seconds=sum(part.length_s for part in parts) / streams, cost=cost)
 
 
-async def find_capacity(
-    run: Callable[[int], Awaitable[Figures]], *, p95_s: float, first: int = 1
-) -> tuple[int, Sequence[Figures]]:
+async def find_capacity(run: Callable[[int], Awaitable[Figures]], *, p95_s: float, first: int = 1) -> int:
     """Return the most streams whose partial p95 stays within a bound, found by doubling and halving from `first`."""
-    seen: list[Figures] = []
     good, bad = 0, MOST_STREAMS + 1
     streams = first
     while good < streams < bad:
         figures = await run(streams)
-        seen.append(figures)
         if figures.partial_p95_s <= p95_s and not figures.faults:
             good = streams
         else:
@@ -67,7 +63,7 @@ async def find_capacity(
         if bad - good <= max(1, good // 16):
             break
         streams = min(2 * good, MOST_STREAMS) if bad > MOST_STREAMS else (good + bad) // 2
-    return good, seen
+    return good
 
 
 async def _begin(player: Player, *, after_s: float) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from vexa_pool.loadtest.figures import Bounds, Figures
 from vexa_pool.loadtest.process_watch import Cost, slope_mb_per_h
+from vexa_pool.loadtest.reports import ratios
 from vexa_pool.loadtest.runs import find_capacity
 
 COST = Cost(server_cores=None, tester_cores=0.0, other_cores=0.0, rss_mb=None, rss_slope_mb_per_h=None)
@@ -36,10 +37,13 @@ def figures(streams: int, p95_s: float, *, faults: tuple[str, ...] = ()) -> Figu
 async def test_the_largest_number_within_the_bound_is_found(most: int, found: int | range) -> None:
     """Exactly where it is small, and to a sixteenth where it is large."""
 
+    seen: list[int] = []
+
     async def run(streams: int) -> Figures:
+        seen.append(streams)
         return figures(streams, 1.0 if streams <= most else 9.0)
 
-    capacity, seen = await find_capacity(run, p95_s=3.0)
+    capacity = await find_capacity(run, p95_s=3.0)
 
     assert capacity == found if isinstance(found, int) else capacity in found
     assert len(seen) < 15
@@ -53,7 +57,7 @@ async def test_the_search_begins_where_it_is_told_to() -> None:
         asked.append(streams)
         return figures(streams, 1.0 if streams <= 5 else 9.0)
 
-    capacity, _ = await find_capacity(run, p95_s=3.0, first=4)
+    capacity = await find_capacity(run, p95_s=3.0, first=4)
 
     assert (capacity, asked[0]) == (5, 4)
 
@@ -83,3 +87,10 @@ def test_the_slope_of_memory_leaves_out_the_warming_up() -> None:
 
     assert slope == pytest.approx(60.0, abs=1.0)
     assert slope_mb_per_h(growing[:30]) is None
+
+
+def test_servers_are_compared_where_both_carried_as_many() -> None:
+    """Each with the first, by what can be compared."""
+    mine, theirs = figures(3, 1.0), replace(figures(3, 2.5), server="other")
+
+    assert ratios([mine, theirs, replace(theirs, streams=8)]) == ["3 streams, other / s: partial p95 x2.50"]
