@@ -27,7 +27,8 @@ from vexa_events.trace_context import TraceContext
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 ANSWER_LIMIT_S = 10.0
-HEARTBEATS = "heartbeats"
+UNRECORDED = frozenset({"heartbeats", "hints"})
+"""What is told every second or two: part of the trace, and too much to be recorded in it."""
 RETRIED = frozenset({408, 425})
 """Client errors that another attempt may heal, beside every 5xx."""
 
@@ -68,7 +69,7 @@ class BotsClient:
 
     async def heartbeat(self, beat: Callable[[], Heartbeat]) -> HeartbeatAnswer:
         """Show life and learn the orders in force; `beat` is asked anew at each attempt. The token may be renewed."""
-        answer = await self._persist(lambda: self._ask(HEARTBEATS, beat(), HeartbeatAnswer))
+        answer = await self._persist(lambda: self._ask("heartbeats", beat(), HeartbeatAnswer))
         self.credential.token = answer.token or self.credential.token
         return answer
 
@@ -107,10 +108,10 @@ class BotsClient:
         return answer
 
     def _traced(self, what: str) -> dict[str, str]:
-        """Name the trace; signs of life are part of it and too many to be recorded."""
+        """Name the trace."""
         if self._trace is None:
             return {}
-        return replace(self._trace, is_sampled=self._trace.is_sampled and what != HEARTBEATS).texts()
+        return replace(self._trace, is_sampled=self._trace.is_sampled and what not in UNRECORDED).texts()
 
 
 def _check(answer: httpx.Response, what: str) -> None:

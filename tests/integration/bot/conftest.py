@@ -195,6 +195,8 @@ class BotsTwin:
         self.last = ""
         """What was told last, heartbeats apart."""
         self.authorizations: set[str | None] = set()
+        self.traceparents: dict[str, set[str | None]] = defaultdict(set)
+        """Of which work the requests were part, by what they told."""
         self.url = ""
         self._pool = pool
 
@@ -214,6 +216,7 @@ class BotsTwin:
 
     async def _answer(self, request: Request) -> Response:
         self.authorizations.add(request.headers.get("authorization"))
+        self.traceparents[request.path_params["what"]].add(request.headers.get("traceparent"))
         if self.answers:
             return Response(status_code=self.answers.popleft())
         body = await request.body()

@@ -21,6 +21,7 @@ from vexa_events.launch import TOKEN_VARIABLE
 from vexa_events.stream import server_error
 
 TOKEN = "header.payload.signature"
+ASKED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
 BYTES_PER_MS = 32
 
 
@@ -114,6 +115,29 @@ async def test_who_was_shown_in_a_mixed_recording_is_told_before_the_end_whateve
     assert [hint.seq for told in bots.hints for hint in told.hints] == [0, 1, 2]
     assert [said.speaker for said in bots.attributions] == ["Speaker A"]
     assert (bots.path[-1], bots.last) == ("completed", "statuses")
+
+
+async def test_what_a_bot_does_is_part_of_the_trace_in_which_it_was_asked_for(
+    bot: BotProcess, bots: BotsTwin, pool: PoolTwin, recordings: Path
+) -> None:
+    """What it tells every second or two is not recorded, so that the trace can be read."""
+    (recordings / "mix").mkdir()
+    write_track(recordings / "mix" / "mixed.wav", seconds=0.5, tone_hz=440)
+    (recordings / "mix" / "hints.json").write_text('[{"speaker": "Joe", "from_s": 0.1, "until_s": 0.4}]')
+    await bot.start("mix", traceparent=f"{ASKED}-01", tracestate="theirs=1")
+
+    assert await bot.exit_code() == 0, bot.output
+    recorded, unrecorded = {f"{ASKED}-01"}, {f"{ASKED}-00"}
+    assert bots.traceparents == {
+        "statuses": recorded,
+        "epochs": recorded,
+        "attributions": recorded,
+        "hints": unrecorded,
+        "heartbeats": unrecorded,
+    }
+    (connection,) = pool.of("session.1")
+    assert (connection.binding.traceparent, connection.binding.tracestate) == (f"{ASKED}-01", "theirs=1")
+    assert all(json.loads(line)["trace_id"] in ASKED for line in bot.output.splitlines())
 
 
 async def test_heartbeats_tell_how_far_capture_is(bot: BotProcess, bots: BotsTwin) -> None:
