@@ -23,50 +23,58 @@ class BoundedHttp(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._awaits_head = True
+        self._heads = 0
+        """How many came whole."""
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Give the first request its time."""
         super().connection_made(transport)
-        self._await_head()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        self._head_came()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless what was read is a head that has grown too large."""
-        if self._head_timer is None and self.cycle is not None and self.cycle.response_complete:
-            self._await_head()
-        self._head_bytes += len(data)
+        """Read on, unless what was read is a head that has grown too large; most come whole, and cost nothing here."""
+        awaited = self._heads if self._awaits_head else None
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(_TOO_LARGE)
-
-    def on_message_begin(self) -> None:
-        """Begin to count the next request's head."""
-        super().on_message_begin()
-        if self._head_timer is None:
-            self._await_head()
+        if self._awaits_head and self._heads == awaited:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(_TOO_LARGE)
+            elif self._timer is None:
+                self._start_timer()
 
     def on_headers_complete(self) -> None:
         """Stop counting: bodies are bounded where they are read."""
-        self._head_came()
+        self._awaits_head = False
+        self._heads += 1
+        self._stop_timer()
         super().on_headers_complete()
 
-    def _await_head(self) -> None:
+    def on_message_complete(self) -> None:
+        """Take what comes next for another head."""
+        self._awaits_head = True
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(self.head_timeout_s, self._refuse, _TOO_SLOW)
+        super().on_message_complete()
 
-    def _head_came(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self.head_timeout_s, self._refuse, _TOO_SLOW)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _refuse(self, status: bytes) -> None:
-        self._head_came()
-        if not self.transport.is_closing():
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
             self.transport.write(status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            self.transport.close()
+        self.transport.close()

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vexa_functions.hosting.protocol import MAX_HEAD_BYTES, BoundedHttp
 
@@ -21,15 +21,20 @@ class Impatient(BoundedHttp):
     head_timeout_s = 0.2
 
 
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer before the body is read."""
+    await PlainTextResponse("too much", 413)(scope, receive, send)
+
+
 async def count(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer how long the body was."""
     await PlainTextResponse(str(len(await Request(scope, receive).body())))(scope, receive, send)
 
 
 @contextlib.asynccontextmanager
-async def serving(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+async def serving(protocol: type[BoundedHttp], app: ASGIApp = count) -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(count, http=protocol, log_config=None, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_config=None, lifespan="off"))
         task = asyncio.create_task(server.serve([listener]))
         yield listener.getsockname()[1]
         server.should_exit = True
@@ -98,3 +103,17 @@ async def test_bodies_and_later_requests_are_none_of_it() -> None:
         answers = [await client.post("/", content=b"b" * size, headers=headers) for size in (4 * MAX_HEAD_BYTES, 0, 1)]
 
     assert [answer.text for answer in answers] == [str(4 * MAX_HEAD_BYTES), "0", "1"]
+
+
+async def test_a_body_that_goes_on_after_its_answer_is_no_head() -> None:
+    """Who sends more than is taken still reads why, and may ask again on the same connection."""
+    async with serving(BoundedHttp, refuse) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(60):
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (4 * MAX_HEAD_BYTES))
+            await reader.readuntil(b"too much")
+            writer.write(b"b" * (4 * MAX_HEAD_BYTES) + b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            status = await reader.readline()
+            await closed(writer)
+
+    assert status.startswith(b"HTTP/1.1 413 ")
