@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
+
+import asyncpg
 
 DEADLINE_S = 60.0
 """Longer than anything takes on a machine that others use too; a test that passes never waits so long."""
+LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 async def eventually(condition: Callable[[], object], *, within_s: float = DEADLINE_S) -> None:
@@ -12,3 +16,14 @@ async def eventually(condition: Callable[[], object], *, within_s: float = DEADL
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+async def until_locked_out(postgres_url: str, task: "asyncio.Future[Any]") -> None:
+    """Return once a task waits for what another transaction of this database holds, or is done."""
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not task.done() and not await connection.fetchval(LOCKED_OUT):
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()

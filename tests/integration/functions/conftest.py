@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import asyncpg
 import httpx
 import pytest
 import redis.asyncio as redis
@@ -24,7 +23,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import Event, parse_http
 from vexa_events.identity import UserId
@@ -48,14 +46,7 @@ from vexa_functions.webhooks.settings import WebhooksSettings
 
 SIGNING_KEY = "a signing key for tests, 32 bytes or more"
 ADMIN_KEY = "an administrator key for tests"
-LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 Serve = Callable[[ASGIApp], Awaitable[str]]
-
-
-class UntilWaiting(Protocol):
-    """Returns once a task waits for what another transaction holds, or is done."""
-
-    async def __call__(self, task: "asyncio.Future[Any]") -> None: ...
 
 
 class StartGateway(Protocol):
@@ -124,20 +115,6 @@ async def store(postgres_url: str) -> AsyncIterator[Store]:
     """The store, past every door."""
     async with open_store(postgres_url, max_connections=5) as opened:
         yield opened
-
-
-@pytest.fixture
-async def until_waiting(postgres_url: str) -> AsyncIterator[UntilWaiting]:
-    """Tell when a task has met a lock."""
-    connection = await asyncpg.connect(postgres_url)
-
-    async def wait(task: "asyncio.Future[Any]") -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not task.done() and not await connection.fetchval(LOCKED_OUT):
-                await asyncio.sleep(0.02)
-
-    yield wait
-    await connection.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from tests.waiting import until_locked_out
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import BotStatus
@@ -267,7 +268,7 @@ def count_launched(bots_env: dict[str, str]) -> int:
 
 
 async def test_no_epoch_is_opened_in_a_session_that_ends_right_then(
-    call: Call, claims: SessionClaims, store: Store, until_waiting: Any
+    call: Call, claims: SessionClaims, store: Store, postgres_url: str
 ) -> None:
     """What follows a session's end, such as its ledger, counts on its streams being all there are."""
     async with store.transaction() as tables:
@@ -276,7 +277,7 @@ async def test_no_epoch_is_opened_in_a_session_that_ends_right_then(
         await enter(tables, session, BotStatus.FAILED, at=datetime.now(UTC), reason="bot_lost")
         wanted = {"stream_uid": f"{claims.session_uid}.0", "kind": "participant", "start_s": 0.0}
         opening = asyncio.ensure_future(call("epochs", wanted))
-        await until_waiting(opening)
+        await until_locked_out(postgres_url, opening)
     answer = await opening
 
     async with store.reading() as tables:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import until_locked_out
 
 from vexa_events.envelope import Event, encode_binary
 from vexa_functions.hosting.metrics import exposition
@@ -224,7 +225,7 @@ async def test_a_filter_that_makes_no_sense_is_named(dead_letters: httpx.AsyncCl
 
 
 async def test_no_letter_is_kept_of_a_meeting_that_is_deleted_right_then(
-    dead_letters: httpx.AsyncClient, store: Store, until_waiting: Any
+    dead_letters: httpx.AsyncClient, store: Store, postgres_url: str
 ) -> None:
     """One that comes while the deletion is not committed yet would bring back what was said."""
     async with store.transaction() as tables:
@@ -236,7 +237,7 @@ async def test_no_letter_is_kept_of_a_meeting_that_is_deleted_right_then(
     async with store.transaction() as tables:
         await tables.erasure.erase(meeting.id, deleted_mark=b"mark")
         sending = asyncio.create_task(send(dead_letters, told, FAILED))
-        await until_waiting(sending)
+        await until_locked_out(postgres_url, sending)
     answer = await sending
 
     assert answer.status_code == 204

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
+from tests.waiting import until_locked_out
 
 from vexa_events.callbacks import StreamReport
 from vexa_events.envelope import Event
@@ -177,7 +178,7 @@ async def test_batches_whose_predecessor_never_comes_end_with_their_session(
 
 
 async def test_deleting_a_meeting_while_it_is_finalized_locks_nobody_out(
-    store: Store, until_waiting: Any, meeting_id: int
+    store: Store, postgres_url: str, meeting_id: int
 ) -> None:
     """Both take the meeting first, then its sessions, then its streams; the one that comes later finds it deleted."""
     async with store.transaction() as tables:
@@ -191,7 +192,7 @@ async def test_deleting_a_meeting_while_it_is_finalized_locks_nobody_out(
         async with store.transaction() as tables:
             await tables.erasure.hold(meeting_id)
             sweeping = asyncio.create_task(finalizer.sweep())
-            await until_waiting(sweeping)
+            await until_locked_out(postgres_url, sweeping)
             await tables.erasure.erase(meeting_id, deleted_mark=b"mark")
         await sweeping
 

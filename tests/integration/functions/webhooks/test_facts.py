@@ -4,11 +4,11 @@ import asyncio
 import hashlib
 import hmac
 import json
-from typing import Any
 
 import asyncpg
 import httpx
 from tests.integration.functions.webhooks.receiving import SECRET, Receiver, a_change, an_end, deliveries, send
+from tests.waiting import until_locked_out
 
 from vexa_events.envelope import Event
 from vexa_events.identity import BotStatus, UserId
@@ -114,7 +114,7 @@ async def test_nothing_is_told_of_a_deleted_meeting(
 
 
 async def test_nothing_is_told_of_a_meeting_that_is_deleted_right_then(
-    api: httpx.AsyncClient, user_id: UserId, hooked: Receiver, store: Store, until_waiting: Any
+    api: httpx.AsyncClient, user_id: UserId, hooked: Receiver, store: Store, postgres_url: str
 ) -> None:
     """An event that comes while the deletion is not committed yet leaves no delivery behind it."""
     async with store.transaction() as tables:
@@ -125,7 +125,7 @@ async def test_nothing_is_told_of_a_meeting_that_is_deleted_right_then(
     async with store.transaction() as tables:
         await tables.erasure.erase(meeting.id, deleted_mark=b"mark")
         sending = asyncio.create_task(send(api, a_change(user_id, meeting_id=meeting.id)))
-        await until_waiting(sending)
+        await until_locked_out(postgres_url, sending)
     answer = await sending
 
     assert answer.status_code == 204
