@@ -50,6 +50,11 @@ class BoundedHttp(HttpToolsProtocol):
             elif self._timer is None:
                 self._start_timer()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take no header that comes behind the body: it would join those that were checked, and have no bound."""
+        if self._awaits_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Stop counting: bodies are bounded where they are read."""
         self._awaits_head = False
@@ -61,7 +66,14 @@ class BoundedHttp(HttpToolsProtocol):
         """Take what comes next for another head."""
         self._awaits_head = True
         self._head_bytes = 0
+        self._stop_timer()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Give a body that was answered before its end no more time than a head."""
+        super().on_response_complete()
+        if not self._awaits_head and self._timer is None:
+            self._start_timer()
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.head_timeout_s, self._refuse, _TOO_SLOW)
@@ -75,6 +87,6 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_timer()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self._awaits_head and (self.cycle is None or self.cycle.response_complete):
             self.transport.write(status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()

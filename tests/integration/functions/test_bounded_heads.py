@@ -26,6 +26,12 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("too much", 413)(scope, receive, send)
 
 
+async def tell_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer which headers there are once the body was read."""
+    await Request(scope, receive).body()
+    await PlainTextResponse(" ".join(name.decode() for name, _ in scope["headers"]))(scope, receive, send)
+
+
 async def count(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer how long the body was."""
     await PlainTextResponse(str(len(await Request(scope, receive).body())))(scope, receive, send)
@@ -117,3 +123,31 @@ async def test_a_body_that_goes_on_after_its_answer_is_no_head() -> None:
             await closed(writer)
 
     assert status.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_without_end_is_given_up_once_it_is_answered() -> None:
+    """Somebody who is told that it is too much cannot go on for ever."""
+    async with serving(Impatient, refuse) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(60):
+                while not reader.at_eof():
+                    writer.write(b"b")
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.02):
+                            await reader.read(1_000)
+        await closed(writer)
+
+
+async def test_what_comes_behind_a_body_is_no_header() -> None:
+    """Headers are checked before the body is read."""
+    async with serving(BoundedHttp, tell_headers) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(60):
+            writer.write(b"POST / HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")
+            writer.write(b"1\r\nb\r\n0\r\nx-api-key: late\r\n\r\n")
+            answer = await reader.read()
+            await closed(writer)
+
+    assert answer.endswith(b"connection transfer-encoding")
