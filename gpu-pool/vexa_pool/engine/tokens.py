@@ -51,6 +51,13 @@ def read_pieces(ids: Sequence[int], tokenizer: Tokenizer, *, speech_s: float) ->
     return pieces
 
 
+def is_told(ids: Sequence[int], tokenizer: Tokenizer, *, speech_s: float) -> bool:
+    """Tell whether a decode reached the end of speech; what follows there is dropped."""
+    first_word = next((at for at, token in enumerate(ids) if token < tokenizer.eot), len(ids))
+    end = tokenizer.timestamp_begin + (speech_s - END_TOLERANCE_S) / TIMESTAMP_STEP_S
+    return any(token >= end for token in ids[first_word:])
+
+
 def spread_words(pieces: Sequence[Piece], tokenizer: Tokenizer, *, speech_s: float) -> list[SpokenWord]:
     """Give words rough times: each piece's time shared out by length."""
     words: list[SpokenWord] = []

@@ -17,9 +17,9 @@ from vexa_events.identity import Task
 from vexa_events.stream import SAMPLE_RATE_HZ
 from vexa_pool.engine.gpu_memory import free_mib, windows_at_once
 from vexa_pool.engine.model import DecodeRequest
-from vexa_pool.engine.tokens import aligned_words, read_pieces, spread_words
+from vexa_pool.engine.tokens import aligned_words, is_told, read_pieces, spread_words
 from vexa_pool.streaming.guards import is_looping
-from vexa_pool.streaming.window import LONGEST_S, Purpose, Transcription, Window, encoder_length_s
+from vexa_pool.streaming.window import LONGEST_S, MARGIN_S, Purpose, Transcription, Window, encoder_length_s
 from vexa_pool.streaming.words import SpokenWord
 
 ENGLISH = "en"
@@ -30,8 +30,10 @@ FRAMES_PER_S = 100
 ALIGNER_STEPS_PER_S = 50
 LEAD_S = 0.2
 """Silence put before every window: whatever the offset of the speech in it, the model then hears the same."""
-MOST_TOKENS_PER_S = 14
-SPARE_TOKENS = 24
+LIKELY_TOKENS_PER_S = 5
+MOST_TOKENS_PER_S = 8
+SPARE_TOKENS = 5
+"""A decoder that starts over goes on to its limit, and the whole group with it; so the first limit is close."""
 MOST_PROMPT_TOKENS = 223
 """Half of what the decoder can look back on, less one."""
 
@@ -107,19 +109,7 @@ class WhisperModel:
         tokenizers = [
             self._tokenizer(language, request.task) for request, (language, _) in zip(requests, languages, strict=True)
         ]
-        prompts = [_prompt(request, tokenizer) for request, tokenizer in zip(requests, tokenizers, strict=True)]
-        temperature = requests[0].temperature
-        results = self._model.generate(
-            ctranslate2.StorageView.from_array(encoded),
-            prompts,
-            beam_size=1,
-            sampling_topk=0 if temperature else 1,
-            sampling_temperature=temperature or 1.0,
-            suppress_tokens=self._suppressed,
-            max_length=_most_tokens(requests) + max(map(len, prompts)) - len(tokenizers[0].sot_sequence),
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
+        results = self._told(requests, encoded, tokenizers)
         return [
             Transcription(
                 words=tuple(self._words(request.window, encoded[at : at + 1], result.sequences_ids[0], tokenizers[at])),
@@ -130,6 +120,42 @@ class WhisperModel:
             )
             for at, (request, result) in enumerate(zip(requests, results, strict=True))
         ]
+
+    def _told(
+        self, requests: Sequence[DecodeRequest], encoded: Encoded, tokenizers: Sequence[Tokenizer]
+    ) -> list[ctranslate2.models.WhisperGenerationResult]:
+        """
+        Tell every window in tokens; one that is not at its end by the likely limit is told again, alone.
+
+        The limit is that of the encoder's length: who else is in the group changes nothing.
+        """
+        prompts = [_prompt(request, tokenizer) for request, tokenizer in zip(requests, tokenizers, strict=True)]
+        encoder_s, temperature = requests[0].window.encoder_s, requests[0].temperature
+        likely, most = (_limit(encoder_s, per_s) for per_s in (LIKELY_TOKENS_PER_S, MOST_TOKENS_PER_S))
+        results = self._generate(encoded, prompts, most_tokens=likely, temperature=temperature)
+        for at, (request, tokenizer) in enumerate(zip(requests, tokenizers, strict=True)):
+            ids = results[at].sequences_ids[0]
+            if len(ids) >= likely and not is_told(ids, tokenizer, speech_s=request.window.speech_s + LEAD_S):
+                alone = encoded[at : at + 1]
+                results[at] = self._generate(alone, [prompts[at]], most_tokens=most, temperature=temperature)[0]
+        return results
+
+    def _generate(
+        self, encoded: Encoded, prompts: list[list[int]], *, most_tokens: int, temperature: float
+    ) -> list[ctranslate2.models.WhisperGenerationResult]:
+        longest = max(map(len, prompts))
+        told: list[ctranslate2.models.WhisperGenerationResult] = self._model.generate(
+            ctranslate2.StorageView.from_array(encoded),
+            prompts,
+            beam_size=1,
+            sampling_topk=0 if temperature else 1,
+            sampling_temperature=temperature or 1.0,
+            suppress_tokens=self._suppressed,
+            max_length=max(2 * most_tokens, longest + most_tokens),  # the library keeps half of it for prompts
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return told
 
     def _encode(self, windows: Sequence[Window]) -> Encoded:
         """Encode one by one on a CPU, where a batch falls out of the cache, and all at once elsewhere."""
@@ -222,5 +248,5 @@ def _prompt(request: DecodeRequest, tokenizer: Tokenizer) -> list[int]:
     return [tokenizer.sot_prev, *before, *tokenizer.sot_sequence]
 
 
-def _most_tokens(requests: Sequence[DecodeRequest]) -> int:
-    return int(max(request.window.speech_s for request in requests) * MOST_TOKENS_PER_S) + SPARE_TOKENS
+def _limit(encoder_s: float, tokens_per_s: int) -> int:
+    return int((encoder_s - MARGIN_S) * tokens_per_s) + SPARE_TOKENS
