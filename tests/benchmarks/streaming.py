@@ -130,6 +130,8 @@ class Simulation:
 
     def _hear(self, stream: _Stream, now_s: float) -> None:
         self.spent.hearing_s += stream.hear()
+        if (settled := stream.session.settle()) is not None:
+            stream.tell(settled, now_s - 4.0 * stream.number / len(self._streams))
         if stream.sent < stream.ends_at:
             self._later(now_s + CHUNK_S, stream)
 
@@ -187,7 +189,7 @@ def row(streams: int, simulation: Simulation, scores: Sequence[StreamScore], aud
 
 
 COLUMNS = ("streams", "part p50", "p95", "commit p50", "p95", "WER %", "flicker", "decode ms/s", "hear ms/s")
-MORE = ("windows/s", "a group", "partial/checkpoint/final")
+MORE = ("windows/s", "a group", "partial/checkpoint/ending/final")
 
 
 def main() -> None:

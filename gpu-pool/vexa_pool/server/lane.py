@@ -14,7 +14,7 @@ from vexa_pool.server.language_choice import LanguageChoice
 from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.batches import CommittedBatch
 from vexa_pool.streaming.session import Due, Session, Update
-from vexa_pool.streaming.window import Purpose, Transcription
+from vexa_pool.streaming.window import Transcription
 
 
 class Audience(Protocol):
@@ -44,7 +44,6 @@ class StreamLane:
         self._audience = audience
         self._language = LanguageChoice(language)
         self._task = task
-        self._purpose = Purpose.PARTIAL
         self._fault: VexaError | None = None
         self._changed = asyncio.Event()
 
@@ -84,14 +83,11 @@ class StreamLane:
     def next_request(self) -> DecodeRequest:
         """Take the window that is due."""
         window = self.session.take_window()
-        self._purpose = window.purpose
         return DecodeRequest(window=window, language=self._language.settled, task=self._task)
 
     def apply(self, heard: Transcription) -> None:
         """Take in the words of that window."""
-        update = self.session.apply(heard)
-        self._learn_language(heard)
-        self._audience.update(update, committed_until_s=self.session.committed_until_s)
+        self._hand_on(self.session.apply(heard))
         self._hand_on_batches()
 
     def fail(self, error: Exception) -> None:
@@ -113,14 +109,20 @@ class StreamLane:
         """Say that a condition may have become true."""
         self._changed.set()
 
-    def _learn_language(self, heard: Transcription) -> None:
+    def _learn_language(self, heard: Transcription | None) -> None:
         """Settle on a language by committing windows, which are long, that have words."""
-        if self._purpose is Purpose.PARTIAL or not heard.words:
+        if heard is None or not heard.words:
             return
         if self._language.hear(heard.language, heard.language_probability):
             self._audience.language(heard.language, heard.language_probability)
 
+    def _hand_on(self, update: Update) -> None:
+        self._learn_language(update.heard)
+        self._audience.update(update, committed_until_s=self.session.committed_until_s)
+
     def _hand_on_batches(self) -> None:
+        if (settled := self.session.settle()) is not None:
+            self._hand_on(settled)
         if batches := self.session.take_batches():
             self._audience.batches(batches)
         self._changed.set()

@@ -12,6 +12,7 @@ from vexa_pool.streaming.gate import SpeechGate, Utterance
 
 FIRST_CHECKPOINT = samples_in(3.5)
 CHECKPOINT_EVERY = samples_in(1.75)
+SOON = samples_in(0.4)
 FORCE_KEEPS = samples_in(1.5)
 FORCE_SEARCHES = samples_in(4.0)
 
@@ -65,6 +66,13 @@ class Passes:
         weakest = gate.quietest(here - FORCE_KEEPS - FORCE_SEARCHES, here - FORCE_KEEPS)
         self._waiting.append(Pass(start=speech.start, speech_end=here, end=here, is_final=False, weakest=weakest))
         return self._waiting[-1]
+
+    def comes_soon(self, gate: SpeechGate) -> bool:
+        """Tell whether speech that goes on reaches a checkpoint so soon that a look at it now is not worth it."""
+        speech = gate.open
+        if speech is None or speech.quiet_since is not None:
+            return False
+        return gate.position - speech.start > self._next_checkpoint - SOON
 
     def drop_until(self, position: int) -> None:
         """Forget those that end at or before a position."""

@@ -8,7 +8,7 @@ Partial windows come whenever asked for and change nothing but the hypothesis.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vexa_events.callbacks import Gap
 from vexa_events.errors import InvalidMessage
@@ -17,7 +17,7 @@ from vexa_events.transcript import Segment, Span, SpanKind, Word
 from vexa_pool.streaming.audio import AudioBuffer, Samples
 from vexa_pool.streaming.batches import BatchCutter, CommittedBatch
 from vexa_pool.streaming.clock import samples_in, seconds_at
-from vexa_pool.streaming.gate import SpeechGate, Utterance
+from vexa_pool.streaming.gate import PAD, SpeechGate, Utterance
 from vexa_pool.streaming.passes import Passes
 from vexa_pool.streaming.timeline import Timeline
 from vexa_pool.streaming.transcript import Hypothesis, Transcript
@@ -37,6 +37,8 @@ class Update:
 
     committed: tuple[Segment, ...]
     hypothesis: Hypothesis | None
+    heard: Transcription | None = None
+    """What a committing window heard; of no other does anything hang on more than the hypothesis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,20 @@ class Due:
     encoder_s: float
     is_elastic: bool
     """Its words are only shown, so it may be padded further: nothing that is committed hangs on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Interval:
+    """What the next window covers; positions in samples."""
+
+    purpose: Purpose
+    start: int
+    speech_end: int
+    end: int
+
+    def is_final_form_of(self, other: "_Interval") -> bool:
+        """Tell whether a final window covers what one at a likely end has covered."""
+        return self.purpose is Purpose.FINAL and replace(other, purpose=Purpose.FINAL) == self
 
 
 class Session:
@@ -62,7 +78,8 @@ class Session:
         self._timeline.mark_missing(stored, origin, MissingReason.UNKNOWN)
         self._cutter = BatchCutter(stored, self._timeline)
         self._passes = Passes()
-        self._in_flight: Window | None = None
+        self._in_flight: _Interval | None = None
+        self._foreseen: tuple[_Interval, Transcription] | None = None
         self._transcript = Transcript(stored, last_words)
         self._trim = origin
         self._decoded_until = origin
@@ -123,58 +140,69 @@ class Session:
 
     def due(self) -> Due | None:
         """Describe the window that is due; None where none is, or one is in flight."""
-        if self._in_flight is not None or not (self._passes or self._fresh_voice() >= STEP):
+        if self._in_flight is not None or not (self._passes or self._seems_over() or self._is_worth_showing()):
             return None
-        purpose, start, _, end = self._next_interval()
-        waiting = self._buffer.end - max(start, min(self._decoded_until, end))
+        window = self._next_interval()
+        waiting = self._buffer.end - max(window.start, min(self._decoded_until, window.end))
         return Due(
             staleness_s=seconds_at(waiting),
-            encoder_s=encoder_length_s(purpose, seconds_at(end - start)),
-            is_elastic=purpose is Purpose.PARTIAL,
+            encoder_s=encoder_length_s(window.purpose, seconds_at(window.end - window.start)),
+            is_elastic=window.purpose is Purpose.PARTIAL,
         )
 
     def take_window(self) -> Window:
         """Take the window that is due; nothing else is due until `apply` has its words."""
-        purpose, start, speech_end, end = self._next_interval()
-        self._in_flight = Window(
-            purpose=purpose,
-            start=start,
-            samples=self._buffer.read(start, end),
-            speech_s=seconds_at(speech_end - start),
-            encoder_s=encoder_length_s(purpose, seconds_at(end - start)),
-            wants_word_times=purpose is not Purpose.PARTIAL or start < self._transcript.until,
+        self._in_flight = taken = self._next_interval()
+        return Window(
+            purpose=taken.purpose,
+            start=taken.start,
+            samples=self._buffer.read(taken.start, taken.end),
+            speech_s=seconds_at(taken.speech_end - taken.start),
+            encoder_s=encoder_length_s(taken.purpose, seconds_at(taken.end - taken.start)),
+            wants_word_times=taken.purpose is not Purpose.PARTIAL or taken.start < self._transcript.until,
         )
-        return self._in_flight
 
     def apply(self, heard: Transcription) -> Update:
         """Take in the words of the window in flight."""
         window, self._in_flight = self._in_flight, None
         if window is None:
             raise RuntimeError("no window is in flight")
-        self._decoded_until = max(self._decoded_until, window.start + len(window.samples))
-        words = self._transcript.fresh(window.start, heard)
-        committed: tuple[Segment, ...] = ()
+        self._decoded_until = max(self._decoded_until, window.end)
+        if window.purpose is Purpose.ENDING:
+            self._foreseen = window, heard
+            if (settled := self.settle()) is not None:
+                return settled
         if window.purpose is Purpose.FINAL:
-            committed = self._transcript.conclude(self._passes.take(), words, heard)
-        elif window.purpose is Purpose.CHECKPOINT:
+            return self._conclude(window, heard)
+        words = self._transcript.fresh(window.start, heard)
+        if window.purpose is Purpose.CHECKPOINT:
             committed = self._transcript.agree(self._passes.take(), words, heard, end_s=self.end_s)
-            if len(window.samples) > TRIM_AFTER:
+            if window.end - window.start > TRIM_AFTER:
                 self._trim = max(self._trim, self._transcript.until - CONTEXT)
-        elif not self._passes:
+            return self._updated(committed, heard)
+        if not self._passes:
             self._transcript.show(words, end_s=self.end_s)
-        for segment in committed:
-            self._cutter.add(segment)
-        self._buffer.drop_before(self._needed_from())
-        return Update(committed=committed, hypothesis=self._transcript.hypothesis)
+        return self._updated((), None)
+
+    def settle(self) -> Update | None:
+        """Commit an utterance that was decoded at its likely end, once the pause proves it; None while it does not."""
+        if self._foreseen is None or self._in_flight is not None or not self._passes:
+            return None
+        (window, heard), self._foreseen = self._foreseen, None
+        if not self._next_interval().is_final_form_of(window):
+            return None
+        return self._conclude(window, heard)
 
     def shed_oldest(self) -> Span | None:
         """
         Give up the oldest audio that waits for a committing decode; return it as a missing span.
 
-        None where nothing waits, or its decode is under way. It ends in a pause,
-        or in long speech where the voice is weakest.
+        None where nothing waits, or its decode is under way; one at a likely end does not
+        count, or speech of which each end is decoded at once would never be given up. It
+        ends in a pause, or in long speech where the voice is weakest.
         """
-        if self._in_flight is not None or not self._passes:
+        is_under_way = self._in_flight is not None and self._in_flight.purpose is not Purpose.ENDING
+        if is_under_way or not self._passes:
             return None
         start, oldest = self._horizon(), self._passes.take()
         until = max(start, oldest.end if oldest.is_final else oldest.weakest)
@@ -195,6 +223,16 @@ class Session:
     def take_batches(self) -> list[CommittedBatch]:
         """Cut what is decided, if it is enough for a batch."""
         return self._cutter.cut(self._horizon(), is_last=self.is_drained)
+
+    def _conclude(self, window: _Interval, heard: Transcription) -> Update:
+        words = self._transcript.fresh(window.start, heard)
+        return self._updated(self._transcript.conclude(self._passes.take(), words, heard), heard)
+
+    def _updated(self, committed: tuple[Segment, ...], heard: Transcription | None) -> Update:
+        for segment in committed:
+            self._cutter.add(segment)
+        self._buffer.drop_before(self._needed_from())
+        return Update(committed=committed, hypothesis=self._transcript.hypothesis, heard=heard)
 
     def _end_utterance(self, utterance: Utterance) -> None:
         self._passes.restart()
@@ -231,19 +269,33 @@ class Session:
             return max(self._gate.open.start, self._trim)
         return self._gate.decided_until
 
+    def _seems_over(self) -> bool:
+        """Tell whether voice has been gone so long that the window is the final one, unless it comes back."""
+        speech = self._gate.open
+        if speech is None or not speech.is_speech or speech.quiet_since is None:
+            return False
+        padded = speech.quiet_since + PAD
+        is_unheard = speech.quiet_since > self._transcript.until and padded > self._decoded_until
+        return is_unheard and self._gate.position >= padded
+
+    def _is_worth_showing(self) -> bool:
+        return self._fresh_voice() >= STEP and not self._passes.comes_soon(self._gate)
+
     def _fresh_voice(self) -> int:
         speech = self._gate.open
-        if speech is None or not speech.is_speech:
+        if speech is None or not speech.is_speech or speech.quiet_since is not None:
             return 0
         heard_until = max(self._decoded_until, speech.start, self._transcript.until)
-        return (speech.quiet_since or self._gate.position) - heard_until
+        return self._gate.position - heard_until
 
-    def _next_interval(self) -> tuple[Purpose, int, int, int]:
-        """Return purpose, start, end of speech, and end of the next window, in samples."""
+    def _next_interval(self) -> _Interval:
         if self._passes:
             due = self._passes.oldest
             purpose = Purpose.FINAL if due.is_final else Purpose.CHECKPOINT
-            return purpose, max(due.start, self._trim), due.speech_end, due.end
-        here = self._gate.position
-        start = self._gate.open.start if self._gate.open else here
-        return Purpose.PARTIAL, max(start, self._trim), here, here
+            return _Interval(purpose=purpose, start=max(due.start, self._trim), speech_end=due.speech_end, end=due.end)
+        speech, here = self._gate.open, self._gate.position
+        start = max(speech.start if speech else here, self._trim)
+        if speech is not None and speech.quiet_since is not None and self._seems_over():
+            quiet = speech.quiet_since
+            return _Interval(purpose=Purpose.ENDING, start=start, speech_end=quiet, end=quiet + PAD)
+        return _Interval(purpose=Purpose.PARTIAL, start=start, speech_end=here, end=here)

@@ -23,6 +23,8 @@ class Purpose(StrEnum):
     """Shown, then forgotten."""
     CHECKPOINT = "checkpoint"
     """Committed as far as two successive ones agree."""
+    ENDING = "ending"
+    """Shown, and committed if the pause goes on."""
     FINAL = "final"
     """Committed."""
 

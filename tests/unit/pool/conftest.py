@@ -55,7 +55,9 @@ def _play(
 
 
 def decode_all(session: Session, model: ScriptedModel, played: Played) -> None:
-    """Decode until nothing is due."""
+    """Commit what needs no decode, then decode until nothing is due."""
+    if (settled := session.settle()) is not None:
+        played.segments += settled.committed
     played.batches += session.take_batches()
     while session.due():
         decode_once(session, model, played)

@@ -1,6 +1,7 @@
 """The streaming core on audio that spells its own words."""
 
 import weakref
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,10 +13,12 @@ from vexa_events.callbacks import Gap
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import MissingReason
 from vexa_events.transcript import SpanKind, TranscriptCommitted, Word
+from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.scripted import ScriptedModel, ScriptedWord, spell
 from vexa_pool.streaming.batches import CommittedBatch
 from vexa_pool.streaming.clock import FRAME_SAMPLES, samples_in
 from vexa_pool.streaming.session import Session
+from vexa_pool.streaming.window import Purpose, Transcription
 
 from .conftest import Play, Played, _play, every
 
@@ -155,6 +158,42 @@ class _Fickle(ScriptedModel):
         self._calls += 1
         renamed = ScriptedWord(text=f"{word.text}x{self._calls}", start_s=word.start_s, end_s=word.end_s)
         return super()._heard(renamed, start, end, stray_s)
+
+
+class _Noting(ScriptedModel):
+    """Remembers what its windows were for."""
+
+    def __init__(self, script: tuple[ScriptedWord, ...]) -> None:
+        super().__init__(script)
+        self.purposes: list[Purpose] = []
+
+    def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
+        self.purposes += [request.window.purpose for request in requests]
+        return super().transcribe(requests)
+
+
+def test_an_utterance_that_ends_is_decoded_once_at_its_end(play: Play) -> None:
+    """What was heard when voice went is committed when the pause has lasted, without another decode."""
+    words = (*steady_speech(2.0), ScriptedWord(text="later", start_s=5.0, end_s=5.4))
+    model = _Noting(words)
+    audio = spell(words, length_s=9.0)
+
+    played = play(Session(), model, audio, every(4096, audio))
+
+    assert [segment.text for segment in played.segments] == [text_of(words[:-1]), "later"]
+    assert model.purposes.count(Purpose.ENDING) == 2
+    assert Purpose.FINAL not in model.purposes
+
+
+def test_voice_that_comes_back_after_a_breath_goes_on_with_its_utterance(play: Play) -> None:
+    """What was heard before the breath is shown, and committed with what follows."""
+    words = (*steady_speech(2.0), ScriptedWord(text="still", start_s=2.6, end_s=3.0))
+    audio = spell(words, length_s=5.0)
+
+    played = play(Session(), ScriptedModel(words), audio, every(4096, audio))
+
+    assert text_of(words[:-1]) in [hypothesis.text for hypothesis in played.hypotheses]
+    assert [segment.text for segment in played.segments] == [text_of(words)]
 
 
 def test_silence_is_acknowledged_while_it_lasts(play: Play) -> None:
