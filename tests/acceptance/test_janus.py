@@ -102,7 +102,7 @@ class Town:
 
     def path(self, room: int) -> list[str]:
         """The states that a bot went through, from its own log."""
-        pattern = rf"status entered session_uid={self.sessions[room]} .*?status=(\w+)"
+        pattern = rf"status entered .*?session_uid={self.sessions[room]} .*?status=(\w+)"
         return re.findall(pattern, self.log)
 
     def processes(self, *words: str) -> list[psutil.Process]:
