@@ -9,7 +9,7 @@ misbehaves. The tick comes as often as it likes.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,12 +159,21 @@ async def produce(meeting: Meeting, stream_uid: str, sink_url: str, valkey: "red
                 waiting.accepted(batch, _now_s())
 
 
-async def tick_forever(*functions: httpx.AsyncClient) -> None:
-    """Stand in for the PingSource, which comes once a minute."""
-    while True:
-        for function in functions:
-            assert (await function.post("/internal/tick")).status_code == 204
-        await asyncio.sleep(0.2)
+@asynccontextmanager
+async def ticking(*functions: httpx.AsyncClient) -> AsyncIterator[None]:
+    """Stand in for the PingSource, which comes once a minute; no tick is broken off, as none is in a cluster."""
+    is_over = asyncio.Event()
+
+    async def tick() -> None:
+        while not is_over.is_set():
+            for function in functions:
+                assert (await function.post("/internal/tick")).status_code == 204
+            await asyncio.sleep(0.2)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(tick())
+        yield
+        is_over.set()
 
 
 @pytest.mark.parametrize("manner", [Manner.DROP, Manner.REPEAT, Manner.REVERSE])
@@ -180,23 +189,20 @@ async def test_whatever_the_channel_does_everything_is_stored_once(
 ) -> None:
     """One event in three lost, each event five times, or events in reverse order: the transcript is whole, in order."""
     sink.channel.manner = manner
-    ticking = asyncio.create_task(tick_forever(bots, collector))
-    await meeting.call("statuses", StatusReport(status=BotStatus.JOINING, at=datetime.now(UTC)))
-    await meeting.call("statuses", StatusReport(status=BotStatus.ACTIVE, at=datetime.now(UTC)))
-    streams = [await meeting.open_stream(number) for number in range(2)]
-    for stream_uid in streams:
-        named = Attribution(stream_uid=stream_uid, speaker=f"Speaker {stream_uid}", revision=1, evidence="test")
-        await meeting.call("attributions", named)
-
-    async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as workers:
+    async with ticking(bots, collector):
+        await meeting.call("statuses", StatusReport(status=BotStatus.JOINING, at=datetime.now(UTC)))
+        await meeting.call("statuses", StatusReport(status=BotStatus.ACTIVE, at=datetime.now(UTC)))
+        streams = [await meeting.open_stream(number) for number in range(2)]
         for stream_uid in streams:
-            workers.create_task(produce(meeting, stream_uid, sink.url, valkey))
-    heard = tuple(StreamReport(stream_uid=uid, captured_until_s=float(BATCHES)) for uid in streams)
-    await meeting.call("statuses", StatusReport(status=BotStatus.COMPLETED, at=datetime.now(UTC), streams=heard))
-    transcript = await finalized(collector, user)
-    ticking.cancel()
-    with suppress(asyncio.CancelledError):
-        await ticking
+            named = Attribution(stream_uid=stream_uid, speaker=f"Speaker {stream_uid}", revision=1, evidence="test")
+            await meeting.call("attributions", named)
+
+        async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as workers:
+            for stream_uid in streams:
+                workers.create_task(produce(meeting, stream_uid, sink.url, valkey))
+        heard = tuple(StreamReport(stream_uid=uid, captured_until_s=float(BATCHES)) for uid in streams)
+        await meeting.call("statuses", StatusReport(status=BotStatus.COMPLETED, at=datetime.now(UTC), streams=heard))
+        transcript = await finalized(collector, user)
 
     assert sink.channel.seen > 2 * BATCHES
     for stream_uid in streams:
