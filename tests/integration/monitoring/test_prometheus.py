@@ -47,8 +47,11 @@ class Prometheus:
         self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=10, trust_env=False)
 
     def get(self, path: str, **params: str) -> Any:
+        """Return what it tells; nothing while it is starting."""
         with contextlib.suppress(httpx.TransportError):
-            return self._client.get(path, params=params).json()["data"]
+            answer = self._client.get(path, params=params)
+            if answer.is_success:
+                return answer.json()["data"]
         return {}
 
     def value(self, query: str) -> list[tuple[dict[str, str], float]]:
