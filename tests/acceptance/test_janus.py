@@ -17,10 +17,10 @@ from typing import Any
 
 import av
 import httpx
+import jiwer
 import numpy as np
 import psutil
 import pytest
-from tests.acceptance.words import lost_share
 from whisper_normalizer.english import EnglishTextNormalizer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -376,7 +376,7 @@ def _check_words(attended: Attended) -> None:
     assert {segment["speaker"] for segment in segments} == attended.said.keys()
     for speaker, text in attended.said.items():
         heard = _words_of(attended.read, speaker)
-        assert lost_share(normalize(text), normalize(heard)) <= MAX_WORD_ERROR_RATE, (speaker, text, heard)
+        assert jiwer.wer(normalize(text), normalize(heard)) <= MAX_WORD_ERROR_RATE, (speaker, text, heard)
 
 
 def _words_of(read: Mapping[str, Any], speaker: str) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 import av
 import docker
 import httpx
+import jiwer
 import numpy as np
 import pytest
 from docker.models.containers import Container
-from tests.acceptance.words import lost_share
 from whisper_normalizer.english import EnglishTextNormalizer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_pat
     assert read["coverage"]["missing"] == []
     assert {segment["speaker"] for segment in read["segments"]} == {"Joe", "Maya"}
     for name, text in said.items():
-        assert lost_share(normalize(text), normalize(_words(read, name))) <= MAX_WORD_ERROR_RATE, _words(read, name)
+        assert jiwer.wer(normalize(text), normalize(_words(read, name))) <= MAX_WORD_ERROR_RATE, _words(read, name)
 
 
 def _require_programs() -> None:
