@@ -10,6 +10,11 @@ from vexa_pool.streaming.words import SpokenWord
 
 TIMESTAMP_STEP_S = 0.02
 END_TOLERANCE_S = 0.1
+OPENING_TOKENS = 3
+MOST_TOKENS_PER_S = 8
+"""Of the quickest speech."""
+STRAY_S = 0.5
+"""How far a timestamp may be from where the voice ends."""
 LONGEST_WORD_S = 1.0
 """The aligner stretches the word beside a pause over the pause; a word longer than this is cut back."""
 SENTENCE_ENDS = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
@@ -30,8 +35,9 @@ def read_pieces(ids: Sequence[int], tokenizer: Tokenizer, *, speech_s: float) ->
     """
     Split a decode at its timestamps and drop what follows the end of speech.
 
-    With a short encoder window the model, its speech told, starts over; the
-    timestamp of the first telling's end gives that away.
+    With a short encoder window the model, its speech told, starts over. The
+    timestamp of the first telling's end gives that away, or, where that one
+    strays, that the telling begins again with more than there is room for.
     """
     pieces: list[Piece] = []
     start_s, tokens = 0.0, list[int]()
@@ -41,14 +47,23 @@ def read_pieces(ids: Sequence[int], tokenizer: Tokenizer, *, speech_s: float) ->
         elif token >= tokenizer.timestamp_begin:
             at_s = (token - tokenizer.timestamp_begin) * TIMESTAMP_STEP_S
             if tokens:
+                if _starts_over(pieces, tokens, room_s=speech_s - start_s):
+                    return pieces
                 pieces.append(Piece(start_s, at_s, tuple(tokens)))
                 tokens = []
                 if at_s >= speech_s - END_TOLERANCE_S:
                     return pieces
             start_s = at_s
-    if tokens:
+    if tokens and not _starts_over(pieces, tokens, room_s=speech_s - start_s):
         pieces.append(Piece(start_s, speech_s, tuple(tokens)))
     return pieces
+
+
+def _starts_over(told: Sequence[Piece], tokens: Sequence[int], *, room_s: float) -> bool:
+    """Tell whether a piece begins as the first one did, and has more tokens than can be spoken in what is left."""
+    if not told or tuple(tokens[:OPENING_TOKENS]) != told[0].tokens[:OPENING_TOKENS]:
+        return False
+    return len(tokens) > MOST_TOKENS_PER_S * (room_s + STRAY_S)
 
 
 def is_told(ids: Sequence[int], tokenizer: Tokenizer, *, speech_s: float) -> bool:

@@ -17,7 +17,7 @@ from vexa_events.identity import Task
 from vexa_events.stream import SAMPLE_RATE_HZ
 from vexa_pool.engine.gpu_memory import free_mib, windows_at_once
 from vexa_pool.engine.model import DecodeRequest
-from vexa_pool.engine.tokens import aligned_words, is_told, read_pieces, spread_words
+from vexa_pool.engine.tokens import MOST_TOKENS_PER_S, aligned_words, is_told, read_pieces, spread_words
 from vexa_pool.streaming.guards import is_looping
 from vexa_pool.streaming.window import LONGEST_S, MARGIN_S, Purpose, Transcription, Window, encoder_length_s
 from vexa_pool.streaming.words import SpokenWord
@@ -31,7 +31,6 @@ ALIGNER_STEPS_PER_S = 50
 LEAD_S = 0.2
 """Silence put before every window: whatever the offset of the speech in it, the model then hears the same."""
 LIKELY_TOKENS_PER_S = 5
-MOST_TOKENS_PER_S = 8
 SPARE_TOKENS = 5
 """A decoder that starts over goes on to its limit, and the whole group with it; so the first limit is close."""
 MOST_PROMPT_TOKENS = 223
