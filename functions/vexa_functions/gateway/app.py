@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 from starlette.applications import Starlette
@@ -33,11 +32,12 @@ from vexa_functions.hosting.operations import Caller, Operation, Parameter, rout
 from vexa_functions.hosting.parameters import text_in_path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway(Function):
     """The function, and what /ws needs beside its app."""
 
-    deps: Lazy[GatewayDeps]
+    def __init__(self, app: ASGIApp, *, settings: GatewaySettings, deps: Lazy[GatewayDeps]) -> None:
+        super().__init__(name="gateway", app=app, settings=settings, aclose=deps.aclose)
+        self.deps = deps
 
 
 async def get_health(_: Request) -> Response:
@@ -169,7 +169,7 @@ def build(settings: GatewaySettings) -> Gateway:
     app: ASGIApp = Forwarder(own, table=Table(read_document()), deps=deps.get, signing_key=signing_key)
     if settings.origins:
         app = CORSMiddleware(app, settings.origins, allow_methods=METHODS, allow_headers=HEADERS)
-    return Gateway(name="gateway", app=app, settings=settings, aclose=deps.aclose, deps=deps)
+    return Gateway(app, settings=settings, deps=deps)
 
 
 @cache

@@ -1,7 +1,6 @@
 """A built function: its app, and how to end it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
@@ -13,27 +12,21 @@ from vexa_functions.hosting.settings import Settings
 from vexa_functions.hosting.traced import Traced
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """What `build(settings)` of each function returns."""
 
-    name: str
-    app: ASGIApp
-    """Answers its own defects, so that neither the framework nor the server sees and logs them again."""
-    settings: Settings
-    aclose: Callable[[], Awaitable[None]]
-    """Closes what the app has opened, then hands on the last spans."""
+    def __init__(self, *, name: str, app: ASGIApp, settings: Settings, aclose: Callable[[], Awaitable[None]]) -> None:
+        """`aclose` closes what the app has opened."""
+        self._tracer = open_tracer(name, settings, count=_count_spans)
+        self._close_app = aclose
+        self.settings = settings
+        self.app: ASGIApp = Traced(Outermost(Measured(app)), self._tracer)
+        """Answers its own defects, so that neither the framework nor the server sees and logs them again."""
 
-    def __post_init__(self) -> None:
-        tracer = open_tracer(self.name, self.settings, count=_count_spans)
-        close_app = self.aclose
-
-        async def close() -> None:
-            await close_app()
-            await tracer.aclose()
-
-        object.__setattr__(self, "app", Traced(Outermost(Measured(self.app)), tracer))
-        object.__setattr__(self, "aclose", close)
+    async def aclose(self) -> None:
+        """Close what the app has opened, then hand on the last spans."""
+        await self._close_app()
+        await self._tracer.aclose()
 
 
 def _count_spans(outcome: str, number: int) -> None:
