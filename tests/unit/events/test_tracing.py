@@ -5,34 +5,22 @@ import json
 import logging
 
 import pytest
+from tests.kept_spans import KeptSpans
 
 from vexa_events.logs import JsonLines
 from vexa_events.trace_context import TraceContext
-from vexa_events.tracing import Span, SpanKind, Tracer, current, note, span, traced_by, within
+from vexa_events.tracing import SpanKind, Tracer, current, note, span, traced_by, within
 
 CALLER = TraceContext(trace_id="4bf92f3577b34da6a3ce929d0e0e4736", span_id="00f067aa0ba902b7", is_sampled=True)
 OTHER = TraceContext(trace_id="5" * 32, span_id="6" * 16, is_sampled=True)
 
 
-class Kept:
-    """An exporter that keeps."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-
-    def offer(self, span: Span) -> None:
-        self.spans.append(span)
-
-    async def aclose(self) -> None:
-        """Nothing to hand on."""
-
-
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def kept() -> KeptSpans:
+    return KeptSpans()
 
 
-def test_work_is_part_of_the_work_that_it_is_done_in(kept: Kept) -> None:
+def test_work_is_part_of_the_work_that_it_is_done_in(kept: KeptSpans) -> None:
     """And the first of what the caller does."""
     with span("outer", trace=CALLER, kind=SpanKind.SERVER, tracer=Tracer(kept)), span("inner", attributes={"n": 1}):
         note({"m": 2})
@@ -45,7 +33,7 @@ def test_work_is_part_of_the_work_that_it_is_done_in(kept: Kept) -> None:
     assert current() is None
 
 
-def test_work_for_another_trace_is_linked_with_the_work_at_hand(kept: Kept) -> None:
+def test_work_for_another_trace_is_linked_with_the_work_at_hand(kept: KeptSpans) -> None:
     """A tick sees to many sessions; what it does for one belongs to that one's trace."""
     with span("tick", tracer=Tracer(kept)), span("finalize", trace=CALLER):
         assert within(OTHER) == OTHER
@@ -56,7 +44,7 @@ def test_work_for_another_trace_is_linked_with_the_work_at_hand(kept: Kept) -> N
     assert [link.span_id for link in finalize.links] == [tick.context.span_id]
 
 
-def test_failed_work_says_by_what(kept: Kept) -> None:
+def test_failed_work_says_by_what(kept: KeptSpans) -> None:
     """By the error's kind: what it says may be what somebody said."""
     with pytest.raises(ValueError, match="secret"), span("work", tracer=Tracer(kept)):
         raise ValueError("a secret")
@@ -64,7 +52,7 @@ def test_failed_work_says_by_what(kept: Kept) -> None:
     assert kept.spans[0].fault == "ValueError"
 
 
-def test_a_trace_that_the_caller_does_not_record_is_not_recorded_here(kept: Kept) -> None:
+def test_a_trace_that_the_caller_does_not_record_is_not_recorded_here(kept: KeptSpans) -> None:
     """Its ids still travel, as they came."""
     unsampled = TraceContext(trace_id=CALLER.trace_id, span_id=CALLER.span_id, is_sampled=False)
 
@@ -75,7 +63,7 @@ def test_a_trace_that_the_caller_does_not_record_is_not_recorded_here(kept: Kept
 
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(0.0, 0, 0), (0.25, 150, 350), (1.0, 1_000, 1_000)])
-def test_a_part_of_the_traces_begun_here_is_recorded(kept: Kept, ratio: float, least: int, most: int) -> None:
+def test_a_part_of_the_traces_begun_here_is_recorded(kept: KeptSpans, ratio: float, least: int, most: int) -> None:
     """A quarter of a thousand, give or take six standard deviations."""
     tracer = Tracer(kept, ratio=ratio)
 

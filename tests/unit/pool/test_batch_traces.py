@@ -1,11 +1,12 @@
 """Which trace a batch belongs to, and what is recorded of its publishing."""
 
 import pytest
+from tests.kept_spans import KeptSpans
 
 from vexa_events.errors import Unavailable
 from vexa_events.registry import committed_event
 from vexa_events.trace_context import TraceContext
-from vexa_events.tracing import Span, Tracer
+from vexa_events.tracing import Tracer
 from vexa_events.transcript import Span as Interval
 from vexa_events.transcript import SpanKind, TranscriptCommitted
 from vexa_pool.server.batch_traces import BatchTraces
@@ -13,25 +14,12 @@ from vexa_pool.server.batch_traces import BatchTraces
 SESSION = TraceContext(trace_id="4bf92f3577b34da6a3ce929d0e0e4736", span_id="00f067aa0ba902b7", is_sampled=True)
 
 
-class Kept:
-    """An exporter that keeps."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-
-    def offer(self, span: Span) -> None:
-        self.spans.append(span)
-
-    async def aclose(self) -> None:
-        """Nothing to hand on."""
-
-
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def kept() -> KeptSpans:
+    return KeptSpans()
 
 
-def publish(traces: BatchTraces, seq: int, kept: Kept, error: Exception | None = None) -> TraceContext | None:
+def publish(traces: BatchTraces, seq: int, kept: KeptSpans, error: Exception | None = None) -> TraceContext | None:
     """Publish a batch of one second, or fail to."""
     said = Interval(from_s=seq, until_s=seq + 1, kind=SpanKind.SILENCE)
     batch = TranscriptCommitted(
@@ -52,7 +40,7 @@ def publish(traces: BatchTraces, seq: int, kept: Kept, error: Exception | None =
     return context
 
 
-def test_batches_of_a_stream_that_goes_on_begin_traces_linked_with_the_sessions(kept: Kept) -> None:
+def test_batches_of_a_stream_that_goes_on_begin_traces_linked_with_the_sessions(kept: KeptSpans) -> None:
     """Each one of its own."""
     traces = BatchTraces(SESSION)
     for seq in (0, 1):
@@ -65,7 +53,7 @@ def test_batches_of_a_stream_that_goes_on_begin_traces_linked_with_the_sessions(
     assert [(span.parent_id, list(span.links)) for span in kept.spans] == [("", [SESSION])] * 2
 
 
-def test_the_last_words_are_part_of_the_sessions_trace(kept: Kept) -> None:
+def test_the_last_words_are_part_of_the_sessions_trace(kept: KeptSpans) -> None:
     """Those that are added once nothing follows; what waits from before stays as it was."""
     traces = BatchTraces(SESSION)
     traces.add(0)
@@ -81,7 +69,7 @@ def test_the_last_words_are_part_of_the_sessions_trace(kept: Kept) -> None:
     assert {(span.context.trace_id, span.parent_id) for span in last} == {(SESSION.trace_id, SESSION.span_id)}
 
 
-def test_what_failed_is_recorded_once_it_succeeds(kept: Kept) -> None:
+def test_what_failed_is_recorded_once_it_succeeds(kept: KeptSpans) -> None:
     """And has the same context then, however often it is published."""
     traces = BatchTraces(SESSION)
     traces.add(0)
@@ -94,7 +82,7 @@ def test_what_failed_is_recorded_once_it_succeeds(kept: Kept) -> None:
     assert len(kept.spans) == 2
 
 
-def test_a_session_without_a_trace_has_batches_without(kept: Kept) -> None:
+def test_a_session_without_a_trace_has_batches_without(kept: KeptSpans) -> None:
     """A bot that was launched before traces were kept."""
     traces = BatchTraces(None)
     traces.add(0)
