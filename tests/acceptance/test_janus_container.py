@@ -32,7 +32,7 @@ ROOM = 2001
 RATE_HZ = 16_000
 LEAD_S = 3.0
 """The browser begins to play a file before anybody can hear it."""
-MAX_WORD_ERROR_RATE = 0.15
+MAX_WORD_ERROR_RATE = 0.1
 normalize = EnglishTextNormalizer()
 
 pytestmark = pytest.mark.slow
