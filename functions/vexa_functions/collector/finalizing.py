@@ -41,7 +41,7 @@ class Finalizer:
 
     async def _finalize(self, session: Session, *, now: datetime) -> None:
         async with self._store.transaction() as tables:
-            await tables.erasure.hold(session.meeting_id)
+            await tables.sessions.lock(session.session_uid)
             if not (await _is_stored(tables, session) or await self._timed_out(tables, session, now)):
                 return
             is_new = await tables.sessions.set_finalized(session.session_uid)

@@ -27,7 +27,10 @@ DELETE FROM speaker_hints WHERE session_uid IN (SELECT session_uid FROM sessions
 """
 ERASE_EVENTS = "DELETE FROM outbox WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
 ERASE_DEAD_LETTERS = "DELETE FROM dead_letters WHERE event -> 'data' ->> 'meeting_id' = $1::bigint::text"
-ERASE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE meeting_id = $1"
+ERASE_DELIVERIES = """
+WITH held AS (SELECT id FROM webhook_deliveries WHERE meeting_id = $1 ORDER BY id FOR UPDATE)
+DELETE FROM webhook_deliveries d USING held WHERE d.id = held.id
+"""
 HOLD = "SELECT 1 FROM meetings WHERE id = $1 FOR NO KEY UPDATE"
 IS_ERASED = "SELECT deleted_at IS NOT NULL FROM meetings WHERE id = $1"
 
@@ -42,10 +45,9 @@ class Erasure:
         """
         Erase a meeting's words and names and mark it deleted.
 
-        Rows are held in the order that all who take several of them keep:
-        meeting, sessions, streams. The rows of its streams are held from here to the end of the
-        transaction: a batch that is being stored is stored before, and erased,
-        or finds the meeting deleted.
+        The rows of its streams are held to the end of the transaction: a batch
+        that is being stored is stored before, and erased, or finds the meeting
+        deleted.
         """
         await self._connection.execute(ANONYMISE_MEETING, meeting_id, deleted_mark)
         await self._connection.execute(LOCK_SESSIONS, meeting_id)

@@ -21,9 +21,11 @@ INSERT INTO sessions (session_uid, meeting_id, status, bot_name, language, task,
 VALUES ($1, $2, 'requested', $3, $4, $5, $6, $7)
 """
 BY_UID = _SELECT + " WHERE s.session_uid = $1"
-LOCK = _SELECT + " WHERE s.session_uid = $1 FOR UPDATE OF s"
+LOCK = _SELECT + " WHERE s.session_uid = $1 FOR NO KEY UPDATE OF m FOR UPDATE OF s"
 HOLD = "SELECT status FROM sessions WHERE session_uid = $1 FOR SHARE"
-LOCK_RUNNING_OF_MEETING = _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR UPDATE OF s"
+LOCK_RUNNING_OF_MEETING = (
+    _SELECT + " WHERE s.meeting_id = $1 AND s.ended_at IS NULL FOR NO KEY UPDATE OF m FOR UPDATE OF s"
+)
 RUNNING = _SELECT + " WHERE s.ended_at IS NULL AND s.session_uid > $1 ORDER BY s.session_uid LIMIT $2"
 LIVE_PAGE = """
 SELECT s.session_uid FROM sessions s JOIN meetings m ON m.id = s.meeting_id
@@ -144,7 +146,7 @@ class Sessions:
         return _session(await self._connection.fetchrow(BY_UID, session_uid))
 
     async def lock(self, session_uid: str) -> Session | None:
-        """Find a session and hold its row until the transaction ends."""
+        """Find a session; hold its meeting's row and then its own until the transaction ends."""
         return _session(await self._connection.fetchrow(LOCK, session_uid))
 
     async def hold(self, session_uid: str) -> BotStatus | None:
@@ -153,7 +155,7 @@ class Sessions:
         return None if status is None else BotStatus(status)
 
     async def lock_running_of_meeting(self, meeting_id: int) -> Session | None:
-        """Find and hold the session of a meeting that has not ended."""
+        """Find the session of a meeting that has not ended; hold both, the meeting first."""
         return _session(await self._connection.fetchrow(LOCK_RUNNING_OF_MEETING, meeting_id))
 
     async def running(self, *, after: str, limit: int) -> list[Session]:

@@ -45,9 +45,13 @@ SELECT w.stream_uid, $1, w.kind, w.start_s, w.start_s, w.start_s
 ON CONFLICT (stream_uid) DO NOTHING
 """
 REPORT_CAPTURED = """
+WITH held AS (
+    SELECT stream_uid FROM streams WHERE session_uid = $1 AND stream_uid = ANY ($2::text[])
+     ORDER BY stream_uid FOR UPDATE
+)
 UPDATE streams st SET captured_until_s = greatest(st.captured_until_s, r.captured_until_s)
-  FROM unnest($2::text[], $3::float8[]) AS r (stream_uid, captured_until_s)
- WHERE st.stream_uid = r.stream_uid AND st.session_uid = $1
+  FROM held JOIN unnest($2::text[], $3::float8[]) AS r (stream_uid, captured_until_s) USING (stream_uid)
+ WHERE st.stream_uid = held.stream_uid
 """
 OF_SESSION = """
 SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.epoch, st.next_batch_seq, st.stored_until_s,

@@ -1,4 +1,9 @@
-"""Every table family over one connection, so that a transaction can span them."""
+"""
+Every table family over one connection, so that a transaction can span them.
+
+Rows are held in one order, so that no two transactions wait for each other:
+meeting, session, streams by their uid, then what hangs on these.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -67,8 +67,11 @@ UPDATE webhook_deliveries SET status = 'pending', due_at = now(), is_leased = fa
 RETURNING id
 """
 CANCEL = """
-UPDATE webhook_deliveries SET status = 'cancelled', due_at = NULL, last_error = 'the webhook was removed'
- WHERE user_id = $1 AND status = 'pending'
+WITH held AS (
+    SELECT id FROM webhook_deliveries WHERE user_id = $1 AND status = 'pending' ORDER BY id FOR UPDATE
+)
+UPDATE webhook_deliveries d SET status = 'cancelled', due_at = NULL, last_error = 'the webhook was removed'
+  FROM held WHERE d.id = held.id
 """
 UNTOLD = """
 SELECT o.event
