@@ -74,6 +74,8 @@ class Moment(StrEnum):
     LAST_FLUSH = "as a bot ends its audio"
     NEW_EPOCH = "as an epoch is opened"
     UNACKNOWLEDGED = "between a commit and its acknowledgement"
+    UNSTORED = "with words that are acknowledged and not stored"
+    """Comes where that promise is broken on purpose; no seed draws it."""
 
 
 COMMANDS = (FaultKind.STOP, FaultKind.STOP_TWICE, FaultKind.RECONFIGURE, FaultKind.DELETE, FaultKind.START_AGAIN)
@@ -161,6 +163,12 @@ def draw(seed: int, *, lengths_s: Sequence[float], has_clocks: bool = True) -> t
     return tuple(sorted(kept, key=lambda fault: fault.at_s))
 
 
+def kills_of_a_liar(*, length_s: float) -> tuple[Fault, ...]:
+    """Name the kills that cost words where the collector acknowledges too early."""
+    times_s = (length_s / 3, length_s * 2 / 3)
+    return tuple(Fault(kind=FaultKind.KILL, target="collector", at_s=at_s, moment=Moment.UNSTORED) for at_s in times_s)
+
+
 def _draw_one(random: Random, *, length_s: float, meetings: int) -> Fault:
     kind = random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
     fault = Fault(kind=kind, target=random.choice(_targets(kind)), at_s=_at(random, length_s))
@@ -173,7 +181,7 @@ def _draw_one(random: Random, *, length_s: float, meetings: int) -> Fault:
 
 
 def _aimed(random: Random, length_s: float) -> Fault:
-    moment = random.choice(list(Moment))
+    moment = random.choice(list(AIMED_AT))
     return Fault(
         kind=FaultKind.KILL,
         target=random.choice(AIMED_AT[moment]),

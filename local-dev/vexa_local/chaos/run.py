@@ -4,9 +4,8 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,8 +15,7 @@ from vexa_local.chaos.attendance import Meeting
 from vexa_local.chaos.calm import CALM_LIMIT_S, LONGEST_CALM_S
 from vexa_local.chaos.checker import EXACT, HEARD, Tolerance
 from vexa_local.chaos.clocks import find_library
-from vexa_local.chaos.faults import draw
-from vexa_local.chaos.liar import acknowledge_early
+from vexa_local.chaos.faults import draw, kills_of_a_liar
 from vexa_local.chaos.recordings import Recording, ReferenceWord, heard_words, read_recordings, shortened
 from vexa_local.chaos.report import RunFacts, print_table, seed_lines, write_report
 from vexa_local.chaos.stand import Stand, describe_stack, lay_out, prepare_folder, standing
@@ -95,8 +93,9 @@ async def _try_on_one_stack(run: Run) -> None:
     options = run.options
     folder = prepare_folder(options.port_offset)
     stack = describe_stack(folder, offset=options.port_offset, is_spelt=options.engine == SCRIPTED)
+    stack = replace(stack, acknowledges_early=options.broken == ACKNOWLEDGEMENT)
     meetings = lay_out(stack, run.recordings, count=options.at_once)
-    async with standing(stack, meetings) as stand, _broken(options.broken, stack.direct.valkey):
+    async with standing(stack, meetings) as stand:
         reference, tolerance = await _reference(stand, run)
         while not run.is_over:
             outcome = await _try_seed(stand, run, reference, tolerance)
@@ -141,9 +140,12 @@ def _read(options: RunOptions) -> list[Recording]:
 
 def _plan(run: Run, meetings: Sequence[Meeting], reference: Words, tolerance: Tolerance) -> TrialPlan:
     lengths_s = [meeting.recording.length_s for meeting in meetings]
+    faults = draw(run.next_seed, lengths_s=lengths_s, has_clocks=find_library() is not None)
+    if run.options.broken == ACKNOWLEDGEMENT:
+        faults += kills_of_a_liar(length_s=max(lengths_s))
     return TrialPlan(
         seed=run.next_seed,
-        faults=draw(run.next_seed, lengths_s=lengths_s, has_clocks=find_library() is not None),
+        faults=faults,
         tolerance=tolerance,
         reference=reference,
         calm_limit_s=CALM_LIMIT_S if run.options.broken is None else BROKEN_CALM_S,
@@ -160,17 +162,6 @@ async def _reference(stand: Stand, run: Run) -> tuple[Words, Tolerance]:
     plan = TrialPlan(seed=0, faults=(), tolerance=Tolerance(share=1.0, count=0, run=10_000), reference=spoken)
     first = await run_trial(stand, plan)
     return {name.partition(",")[0]: heard_words(read) for name, read in first.transcripts.items()}, HEARD
-
-
-@asynccontextmanager
-async def _broken(what: str | None, valkey_url: str) -> AsyncIterator[None]:
-    """Break what is to be broken for as long as the block lasts."""
-    task = asyncio.create_task(acknowledge_early(valkey_url)) if what == ACKNOWLEDGEMENT else None
-    try:
-        yield
-    finally:
-        if task is not None:
-            task.cancel()
 
 
 def _report(run: Run) -> None:

@@ -19,9 +19,11 @@ from vexa_local.chaos.channel import Manner
 from vexa_local.chaos.clocks import Clocks
 from vexa_local.chaos.commands import Commander
 from vexa_local.chaos.faults import BALANCER, BOT, COMMANDS, MARKS, Fault, FaultKind, Moment
+from vexa_local.chaos.liar import HELD
 from vexa_local.chaos.link import Condition, Link
 from vexa_local.leftovers import tell
 from vexa_local.parts import Part
+from vexa_local.ports import LOOPBACK
 
 SLOW_BYTES_PER_S = 24_000.0
 """Less than one stream's audio needs."""
@@ -140,6 +142,8 @@ class Saboteur:
                 return await links["bots"].sighted(b"/epochs HTTP", within_s=self.attempt_s)
             case Moment.UNACKNOWLEDGED:
                 return await self._has_committed() and await self._has_committed_unacknowledged()
+            case Moment.UNSTORED:
+                return await self._holds_words()
 
     async def _has_committed_unacknowledged(self) -> bool:
         """Hold up acknowledgements until something is committed, and on from there."""
@@ -157,6 +161,17 @@ class Saboteur:
                 while await self.stored_batches() == before:  # noqa: ASYNC110 - a row in a database
                     await asyncio.sleep(_LOOK_EVERY_S)
         except (TimeoutError, VexaError):
+            return False
+        return True
+
+    async def _holds_words(self) -> bool:
+        """Wait until a collector that acknowledges too early holds words that it has not stored."""
+        url = f"http://{LOOPBACK}:{self.victims.parts['collector'].spec.port}{HELD}"
+        try:
+            async with asyncio.timeout(self.attempt_s), httpx.AsyncClient(trust_env=False) as client:
+                while not await _number(client, url):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        except TimeoutError:
             return False
         return True
 
@@ -233,6 +248,14 @@ class Saboteur:
             await asyncio.sleep(fault.duration_s)
         finally:
             await _order("DELETE", f"{self.victims.receiver_url}/refusing")
+
+
+async def _number(client: httpx.AsyncClient, url: str) -> int:
+    """Read a number; 0 where nobody answers right now."""
+    try:
+        return int((await client.get(url)).raise_for_status().text)
+    except httpx.HTTPError:
+        return 0
 
 
 async def _order(method: str, url: str) -> None:

@@ -32,6 +32,8 @@ class ChaosStack(Stack):
     workers: int = WORKERS
     reading_s: float = 0.0
     """How long each reading of a worker takes."""
+    acknowledges_early: bool = False
+    """Whether the collector breaks its promise."""
     worker_environment: Mapping[str, str] = field(default_factory=dict)
     """What workers are told beside what every stack tells them."""
 
@@ -96,10 +98,14 @@ class ChaosStack(Stack):
             changes = dict(self.worker_environment)
         if member.name != BALANCER:
             changes |= self.clocks.environment(member.name)
-        is_spelt = self.vocabulary is not None and member.name.startswith("worker-")
-        spelling = (sys.executable, "-m", "vexa_local.chaos.worker", str(self.vocabulary), str(self.reading_s))
-        command = spelling if is_spelt else member.command
-        return replace(member, command=command, environment={**member.environment, **changes})
+        return replace(member, command=self._command(member), environment={**member.environment, **changes})
+
+    def _command(self, member: PartSpec) -> tuple[str, ...]:
+        if self.vocabulary is not None and member.name.startswith("worker-"):
+            return (sys.executable, "-m", "vexa_local.chaos.worker", str(self.vocabulary), str(self.reading_s))
+        if self.acknowledges_early and member.name == "collector":
+            return (sys.executable, "-m", "vexa_local.chaos.liar", str(member.port))
+        return tuple(member.command)
 
     def _bot_command(self) -> str:
         """A bot gets little of the environment of the function that starts it, so its clock is named here."""

@@ -1,6 +1,7 @@
 """Schedules of faults."""
 
 from vexa_local.chaos.faults import (
+    AIMED_AT,
     BOT,
     COMMANDS,
     FEWEST,
@@ -10,7 +11,6 @@ from vexa_local.chaos.faults import (
     PROCESSES,
     Fault,
     FaultKind,
-    Moment,
     draw,
 )
 
@@ -48,7 +48,7 @@ def test_every_victim_is_drawn() -> None:
     assert victims(FaultKind.KILL) == {*PROCESSES, BOT}
     assert victims(FaultKind.PAUSE) == {*PROCESSES, BOT}
     assert victims(FaultKind.RESET) == victims(FaultKind.CUT) == set(LINKS)
-    assert {fault.moment for fault in DRAWN if fault.moment} == set(Moment)
+    assert {fault.moment for fault in DRAWN if fault.moment} == set(AIMED_AT)
 
 
 def test_every_seed_kills_a_bot_aims_a_kill_and_gives_a_command() -> None:
