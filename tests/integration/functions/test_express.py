@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 import redis.asyncio as redis
+from tests.waiting import DEADLINE_S
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import StreamKind, Task
@@ -19,7 +20,6 @@ from vexa_functions.live_feed import LiveFeed
 from vexa_functions.store.tables import Store
 
 STREAMS = tuple(f"talk.{number}" for number in range(8))
-WITHIN_S = 20.0
 
 
 @dataclass(kw_only=True)
@@ -52,7 +52,7 @@ class Talk:
 
     async def take(self, *batches: TranscriptCommitted) -> list[BaseException | None]:
         """Deliver them at once; tell of each what went wrong."""
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(DEADLINE_S):
             taken = await asyncio.gather(*map(self.ingest.take_batch, batches), return_exceptions=True)
         return [fault if isinstance(fault, BaseException) else None for fault in taken]
 
@@ -136,7 +136,7 @@ async def test_a_batch_that_claims_a_foreign_stream_is_refused_in_any_company(
 
 async def test_a_stream_that_somebody_holds_keeps_no_other_waiting(talk: Talk) -> None:
     """Its own batch waits and is stored afterwards."""
-    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as tasks, talk.store.transaction() as tables:
+    async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as tasks, talk.store.transaction() as tables:
         await tables.streams.lock(STREAMS[0])
         waiting = tasks.create_task(talk.ingest.take_batch(talk.batch(STREAMS[0], 0)))
         await talk.take(talk.batch(STREAMS[1], 0))

@@ -21,6 +21,7 @@ import redis.asyncio as redis
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from tests.waiting import DEADLINE_S
 
 from vexa_events.callbacks import Attribution, EpochOpened, OpenEpoch, StatusReport, StreamReport
 from vexa_events.errors import Unavailable
@@ -37,7 +38,6 @@ from vexa_local.chaos.channel import Channel, Manner, take_event
 from vexa_pool.server.unacknowledged import Unacknowledged
 
 KNATIVE = Path(__file__).resolve().parents[3] / "knative" / "base"
-DEADLINE_S = 60.0
 BATCHES = 30
 CLOCK_RATE = 40.0
 """The worker's backoff of seconds passes so much faster."""

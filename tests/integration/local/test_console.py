@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import Event, encode_binary, parse_http
 from vexa_local.broker.app import build
@@ -25,7 +26,6 @@ from vexa_local.broker.manifests import Directory, load_resources
 from vexa_local.broker.resources import BrokerName
 from vexa_local.broker.work import Deps, open_deps, work
 
-DEADLINE_S = 15.0
 OF_BROKER = "/console/brokers/vexa/default"
 NAME = BrokerName(namespace="vexa", name="default")
 MANIFESTS = """

@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 
 from vexa_local.demo.run import require_recording, require_writable, write_json
 from vexa_local.demo.watching import Api, Attendance, DemoFailed, watch_until_final
 from vexa_local.ports import LOOPBACK
 
-DEADLINE_S = 15.0
 OURS = Attendance(meeting_id=7, is_ours=True)
 THEIRS = Attendance(meeting_id=7, is_ours=False)
 

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_local.parts import Part, PartSpec
 
-DEADLINE_S = 10.0
 HEIR = "import time; time.sleep(600)"
 PARENT = (
     "import subprocess, sys, time;"

@@ -22,7 +22,6 @@ from vexa_local.ports import LOOPBACK
 from vexa_local.records import Records
 from vexa_local.supervisor import Supervisor
 
-DEADLINE_S = 15.0
 SLEEPER = "import time; print('awake', flush=True); time.sleep(600)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 LISTENER = """

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.waiting import DEADLINE_S
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -36,7 +37,6 @@ from vexa_pool.engine.whisper import WhisperModel
 from vexa_pool.settings import PoolSettings
 
 SIGNING_KEY = "a signing key for tests, 32 bytes or more"
-DEADLINE_S = 20.0
 SESSION = "session-1"
 STREAM = "session-1:joe"
 Samples = NDArray[np.float32]

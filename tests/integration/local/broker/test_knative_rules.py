@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from tests.integration.local.broker.knative_rules import BROKER_URL, EVENT, HANG, HOLD, RULES, Rule, event_answer
+from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import Event, encode_binary, encode_structured, parse_http
 from vexa_local.broker.app import build
@@ -26,7 +27,6 @@ from vexa_local.broker.manifests import Directory, load_resources
 from vexa_local.broker.resources import BrokerName
 from vexa_local.broker.work import Deps, open_deps, work
 
-DEADLINE_S = 15.0
 NAME = BrokerName(namespace="vexa", name="default")
 MANIFESTS = """
 apiVersion: eventing.knative.dev/v1

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 
 from vexa_local.chaos.link import Condition, Link
 from vexa_local.ports import LOOPBACK
-
-DEADLINE_S = 10.0
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
