@@ -50,6 +50,8 @@ class MissingReason(StrEnum):
     BOT_LOST = "bot_lost"
     NOT_STORED = "not_stored"
     """The bot gave up waiting for a worker that takes it, or for the database."""
+    MUTED = "muted"
+    """The participant is shown as muted and no sound came. Nothing was to be heard, so ledgers count it apart."""
     UNKNOWN = "unknown"
 
 

@@ -65,10 +65,10 @@ def _check_end(transcript: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_streams(transcript: Mapping[str, Any]) -> Iterator[Finding]:
-    """Every captured second is speech, silence, missing or pending; nothing is pending once finalized."""
+    """Every captured second is speech, silence, muted, missing or pending; nothing is pending once finalized."""
     for stream in transcript["coverage"]["streams"]:
         uid = stream["stream_uid"]
-        total_s = sum(stream[name] for name in ("speech_s", "silence_s", "missing_s", "pending_s"))
+        total_s = sum(stream[name] for name in ("speech_s", "silence_s", "muted_s", "missing_s", "pending_s"))
         if abs(total_s - stream["captured_s"]) > 3 * TOLERANCE_S:
             yield Finding(rule="sum", where=uid, what=f"{total_s:.3f} s of {stream['captured_s']:.3f} s accounted for")
         if transcript["finalized"] and not same_instant(stream["pending_s"], 0.0):
@@ -76,22 +76,26 @@ def _check_streams(transcript: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_missing(transcript: Mapping[str, Any]) -> Iterator[Finding]:
-    """Missing intervals are explained and do not overlap."""
+    """Missing intervals are explained; neither they nor muted ones overlap."""
     for gap in transcript["coverage"]["missing"]:
         if gap["reason"] == UNEXPLAINED:
             yield Finding(rule="unknown", where=gap["stream_uid"], what=f"{gap['start']}-{gap['end']} s unexplained")
-    for uid, gaps in _by_stream(transcript["coverage"]["missing"]).items():
+    for uid, gaps in _by_stream(_without_audio(transcript)).items():
         for before, after in pairwise(sorted(gaps, key=lambda gap: float(gap["start"]))):
             if after["start"] < before["end"] - TOLERANCE_S:
                 yield Finding(rule="overlap", where=uid, what=f"missing twice: {after['start']}-{before['end']} s")
 
 
+def _without_audio(transcript: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*transcript["coverage"]["missing"], *transcript["coverage"]["muted"]]
+
+
 def _check_segments(transcript: Mapping[str, Any]) -> Iterator[Finding]:
-    """Segments of a stream follow one another, inside the stream and outside of what is missing."""
+    """Segments of a stream follow one another, inside the stream and outside of what is missing or muted."""
     ids = [segment["segment_id"] for segment in transcript["segments"]]
     for uid in sorted({uid for uid in ids if ids.count(uid) > 1}):
         yield Finding(rule="twice", where=uid, what="the segment is there more than once")
-    gaps_by_stream = _by_stream(transcript["coverage"]["missing"])
+    gaps_by_stream = _by_stream(_without_audio(transcript))
     extents = {stream["stream_uid"]: stream for stream in transcript["coverage"]["streams"]}
     for uid, segments in _by_stream(transcript["segments"]).items():
         extent = extents[uid]
@@ -103,7 +107,7 @@ def _check_segments(transcript: Mapping[str, Any]) -> Iterator[Finding]:
             if segment["end"] > extent["captured_until"] + TOLERANCE_S:
                 yield Finding(rule="extent", where=where, what=f"ends past the capture, at {segment['end']} s")
             if any(_overlap_s(segment, gap) > TOLERANCE_S for gap in gaps_by_stream.get(uid, ())):
-                yield Finding(rule="overlap", where=where, what="lies in an interval that is shown missing")
+                yield Finding(rule="overlap", where=where, what="lies in an interval that is shown missing or muted")
             edge_s = max(edge_s, float(segment["end"]))
 
 

@@ -39,7 +39,7 @@ def summary(transcript: Mapping[str, Any]) -> Sequence[str]:
     return [
         f"{stream['speaker'] or stream['stream_uid']}: {stream['captured_s']:.3f} s captured, "
         f"{stream['speech_s']:.3f} speech, {stream['silence_s']:.3f} silence, "
-        f"{stream['missing_s']:.3f} missing, {stream['pending_s']:.3f} pending"
+        f"{stream['muted_s']:.3f} muted, {stream['missing_s']:.3f} missing, {stream['pending_s']:.3f} pending"
         for stream in transcript["coverage"]["streams"]
     ]
 

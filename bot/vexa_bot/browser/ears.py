@@ -42,6 +42,8 @@ class Ears:
         self._speaking = Speaking()
         self._attribution = Attribution()
         self._owners: dict[TrackId, str | None] = {}
+        self._muted: frozenset[str] = frozenset()
+        """The names of those who are shown as muted."""
         self._deaf_looks: Counter[TrackId] = Counter()
         self._held: defaultdict[TrackId, list[AudioChunk]] = defaultdict(list)
         self._known_faults: set[str] = set()
@@ -66,6 +68,7 @@ class Ears:
         self.is_loud = any(track.level > LOUD or track.peak > LOUD for track in tracks.values())
         tiles = {(each.doc, number): name for each in facts for number, name in each.owners.items()}
         self._owners = {id_: self._site.owner(track, tiles.get(id_), snapshot) for id_, track in tracks.items()}
+        self._muted = self._site.muted(snapshot)
         yield from self._check_capture(facts, tracks)
         yield from self._name(tracks, snapshot)
         yield from self._tracks.silence(self._clock.now_unix_ms())
@@ -97,7 +100,8 @@ class Ears:
 
     def _release(self, track: TrackId) -> Iterator[Fact]:
         for chunk in self._held.pop(track, []):
-            yield from self._tracks.hear(chunk, speaker=self._owners.get(track))
+            owner = self._owners.get(track)
+            yield from self._tracks.hear(chunk, speaker=owner, is_muted=owner in self._muted)
 
     def _name(self, tracks: dict[TrackId, TrackFacts], snapshot: Snapshot) -> Iterator[Fact]:
         key_by_track = {id_: key for id_ in tracks if (key := self._tracks.key_of(id_)) is not None}

@@ -97,6 +97,7 @@ class Person(BaseModel):
     name: PersonName
     self: bool = False
     speaking: bool = False
+    muted: bool = False
 
 
 class PageFacts(_PageMessage):

@@ -32,6 +32,8 @@ class Marks:
     """Tells the bot's own tile, itself or inside."""
     speaking: str | None = None
     """Tells that the person speaks, itself or inside the tile."""
+    muted: str | None = None
+    """Tells that the person is muted, itself or inside the tile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,9 @@ class Site(Protocol):
 
     def owner(self, track: TrackFacts, tile_name: str | None, snapshot: Snapshot) -> str | None:
         """Name whose track it is where the page or its signalling ties them together. Pure."""
+
+    def muted(self, snapshot: Snapshot) -> frozenset[str]:
+        """Name those whom the page or its signalling shows as muted. Pure."""
 
     async def leave(self, steps: Steps) -> None:
         """Leave the meeting, or its waiting room. Raises StepFailed."""

@@ -34,6 +34,13 @@ class Snapshot:
         return len(others) - is_hidden
 
     @property
+    def muted_names(self) -> frozenset[str]:
+        """The names whose bearers are all shown as muted."""
+        return frozenset(person.name for person in self.people if person.muted) - {
+            person.name for person in self.people if not person.muted
+        }
+
+    @property
     def is_cut_off(self) -> bool:
         """Whether connections failed and none is left that works or may yet."""
         return bool(self.connections) and all(state in FAILED_CONNECTIONS for state in self.connections)

@@ -81,12 +81,13 @@ class Tracks:
         stream = self._streams.get(track)
         return stream.key if stream else None
 
-    def hear(self, chunk: AudioChunk, *, speaker: str | None) -> Iterator[Fact]:
+    def hear(self, chunk: AudioChunk, *, speaker: str | None, is_muted: bool = False) -> Iterator[Fact]:
         """
         Take in samples; a stream begins with the first that is not zero, or is zero by a fault.
 
         `speaker` is whose track it is, as far as that is known: it finds the
-        stream again that a lost page left behind.
+        stream again that a lost page left behind. Zeros of somebody who
+        `is_muted` are a hole; any sound is heard, whatever is shown.
         """
         samples = chunk.samples
         position_ms = self._place(chunk, len(samples) // BYTES_PER_MS)
@@ -99,7 +100,8 @@ class Tracks:
             if not (is_sound or is_deaf):
                 return
             yield from self._begin(track, max(0, position_ms), speaker)
-        yield from _continue(self._streams[track], position_ms, samples, is_deaf=is_deaf)
+        why = MissingReason.CAPTURE_SILENT if is_deaf else MissingReason.MUTED if is_muted and not is_sound else None
+        yield from _continue(self._streams[track], position_ms, samples, missing_because=why)
 
     def note_deaf(self, track: TrackId) -> bool:
         """Note that a track is loud and its capture is not; tell whether that is new."""
@@ -160,10 +162,12 @@ class Tracks:
         yield StreamFound(key=stream.key, kind=self._kind, start_ms=position_ms)
 
 
-def _continue(stream: _Stream, position_ms: int, samples: bytes, *, is_deaf: bool) -> Iterator[Fact]:
+def _continue(
+    stream: _Stream, position_ms: int, samples: bytes, *, missing_because: MissingReason | None
+) -> Iterator[Fact]:
     lag_ms = position_ms - stream.end_ms
-    if is_deaf:
-        yield from _miss(stream, position_ms + len(samples) // BYTES_PER_MS, MissingReason.CAPTURE_SILENT)
+    if missing_because is not None:
+        yield from _miss(stream, position_ms + len(samples) // BYTES_PER_MS, missing_because)
         return
     if lag_ms > LAG_MS:
         yield from _miss(stream, position_ms, MissingReason.CAPTURE_SILENT)

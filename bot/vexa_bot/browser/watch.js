@@ -42,7 +42,8 @@
       const name = nameIn(tile);
       if (!name) continue;
       const id = (marks.tileId && tile.getAttribute(marks.tileId)) || tile.id || name;
-      found.push({ id: id.slice(0, 255), name, self: has(tile, marks.self), speaking: has(tile, marks.speaking) });
+      const [speaking, muted] = [has(tile, marks.speaking), has(tile, marks.muted)];
+      found.push({ id: id.slice(0, 255), name, self: has(tile, marks.self), speaking, muted });
     }
     return found;
   };

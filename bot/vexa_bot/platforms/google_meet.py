@@ -47,6 +47,10 @@ class GoogleMeetSite:
         """Nothing ties a shared track to one person."""
         return None
 
+    def muted(self, snapshot: Snapshot) -> frozenset[str]:
+        """Nobody: whoever is muted, the stream goes on with the voices of the others."""
+        return frozenset()
+
     async def leave(self, steps: Steps) -> None:
         """Hang up; the same button withdraws from the waiting room."""
         await steps.click_if_there(selectors.LEAVE)

@@ -59,9 +59,47 @@ class JanusSite:
         """The panel that plays a track bears its publisher's name."""
         return tile_name
 
+    def muted(self, snapshot: Snapshot) -> frozenset[str]:
+        """Those whom a moderator muted; whoever mutes themselves sends silence like that of a quiet room."""
+        voices = _Voices()
+        for signal in snapshot.signals:
+            for data in _events(signal):
+                voices.take(data)
+        return voices.muted
+
     async def leave(self, steps: Steps) -> None:
         """Press Stop, which ends the session with Janus."""
         await steps.click_if_there(selectors.START)
+
+
+class _Voices:
+    """Who publishes sound in a room, and whose a moderator muted."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        """By the publisher's id."""
+        self._audio: set[tuple[str, str]] = set()
+        """Ids of publishers, each with the place of its sound among their streams."""
+        self._muted: set[str] = set()
+
+    def take(self, data: dict[str, Any]) -> None:
+        """Take in one event."""
+        for publisher in _dicts(data.get("publishers")):
+            id_, streams = str(publisher.get("id")), _dicts(publisher.get("streams"))
+            self._names[id_] = str(publisher.get("display"))
+            self._audio |= {(id_, str(each.get("mid"))) for each in streams if each.get("type") == "audio"}
+        self._names.pop(str(data.get("leaving") or data.get("unpublished")), None)
+        id_ = str(data.get("id"))
+        if "moderation" in data and (id_, str(data.get("mid"))) in self._audio:
+            self._muted.discard(id_)
+            self._muted |= {id_} if data["moderation"] == "muted" else set()
+
+    @property
+    def muted(self) -> frozenset[str]:
+        """The names whose bearers are all muted."""
+        return frozenset(name for id_, name in self._names.items() if id_ in self._muted) - {
+            name for id_, name in self._names.items() if id_ not in self._muted
+        }
 
 
 def room_url(native_meeting_id: str, *, meeting_url: str | None, page_url: str | None) -> str:
@@ -86,6 +124,10 @@ def _events(signal: str) -> Iterator[dict[str, Any]]:
             plugin = each.get("plugindata")
             data = plugin.get("data") if isinstance(plugin, dict) else None
             yield data if isinstance(data, dict) else each
+
+
+def _dicts(found: object) -> Iterator[dict[str, Any]]:
+    yield from (each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
 
 
 def _of_event(data: dict[str, Any]) -> Verdict | None:

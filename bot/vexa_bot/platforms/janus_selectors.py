@@ -16,4 +16,5 @@ MARKS = Marks(
     tile=".panel",
     tile_name=".panel-title .label-info",
 )
-SIGNAL_WORDS = ('"videoroom"',)
+SIGNAL_WORDS = ('"joined"', '"publishers"', '"unpublished"', '"moderation"', '"leaving"', '"destroyed"', '"error_code"')
+"""What tells who speaks at the moment would soon drive all these out."""

@@ -63,6 +63,10 @@ class JitsiSite:
         owners = (person.name for person in snapshot.people if person.id == f"{TILE_PREFIX}{endpoint}")
         return next(owners, tile_name)
 
+    def muted(self, snapshot: Snapshot) -> frozenset[str]:
+        """Those whose tile has the icon."""
+        return snapshot.muted_names
+
     async def leave(self, steps: Steps) -> None:
         """Hang up, or leave the lobby."""
         await steps.click_if_there(selectors.LEAVE)

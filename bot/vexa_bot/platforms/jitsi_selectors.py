@@ -32,5 +32,6 @@ MARKS = Marks(
     tile_id="id",
     tile_name=".displayname, [id$='_name'], .videocontainer__participant-name",
     self_="#localVideoContainer",
+    muted="#audioMuted, #mic-disabled",
     speaking=".dominant-speaker, .active-speaker",
 )

@@ -53,6 +53,10 @@ class TeamsSite:
         """Nothing ties the mixed track to one person."""
         return None
 
+    def muted(self, snapshot: Snapshot) -> frozenset[str]:
+        """Nobody: whoever is muted, the stream goes on with the voices of the others."""
+        return frozenset()
+
     async def leave(self, steps: Steps) -> None:
         """Hang up, or cancel in the lobby."""
         await steps.click_if_there(selectors.LEAVE)

@@ -56,6 +56,10 @@ class ZoomSite:
         """Nothing ties the mixed track to one person."""
         return None
 
+    def muted(self, snapshot: Snapshot) -> frozenset[str]:
+        """Nobody: whoever is muted, the stream goes on with the voices of the others."""
+        return frozenset()
+
     async def leave(self, steps: Steps) -> None:
         """Leave, and confirm it where that is asked."""
         if await steps.click_if_there(selectors.LEAVE):

@@ -56,7 +56,7 @@ class SegmentAnswer(Answer):
 
 
 class MissingAnswer(Answer):
-    """An interval without text; `start` and `end` are seconds on the session clock."""
+    """An interval without audio or text; `start` and `end` are seconds on the session clock."""
 
     stream_uid: str
     session_uid: str
@@ -80,18 +80,22 @@ class StreamCoverageAnswer(Answer):
     silence_s: float
     stored_s: float
     pending_s: float
+    muted_s: float
     missing_s: float
 
 
 class CoverageAnswer(Answer):
-    """The ledger of a meeting, in seconds: captured is speech, silence, missing and pending together."""
+    """The ledger of a meeting, in seconds: captured is speech, silence, muted, missing and pending together."""
 
     captured_s: float
     speech_s: float
     silence_s: float
     stored_s: float
     pending_s: float
+    muted_s: float
     missing_s: float
+    muted: list[MissingAnswer]
+    """When participants were shown as muted and no sound came; nothing of it is missing."""
     missing: list[MissingAnswer]
     streams: list[StreamCoverageAnswer]
 

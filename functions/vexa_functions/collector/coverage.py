@@ -2,13 +2,13 @@
 The coverage ledger of a meeting: derived from stored spans and the bot's reports, never kept.
 
 Every second between a stream's start and the end of its capture is in exactly
-one of: speech, silence, missing with a reason, or pending while the session
-still runs.
+one of: speech, silence, muted, missing with a reason, or pending while the
+session still runs.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vexa_events.fields import reaches
@@ -47,6 +47,7 @@ class StreamCoverage:
     silence_s: float
     stored_s: float
     pending_s: float
+    muted_s: float
     missing_s: float
 
 
@@ -55,17 +56,18 @@ def coverage(streams: Sequence[StreamExtent], spans: Iterable[StoredSpan]) -> di
     spans_by_stream: dict[str, list[StoredSpan]] = {}
     for span in spans:
         spans_by_stream.setdefault(span.stream_uid, []).append(span)
-    missing: list[Missing] = []
+    gaps: list[Missing] = []
     ledgers: list[StreamCoverage] = []
     for stream in streams:
         own = spans_by_stream.get(stream.stream_uid, [])
-        gaps = _missing(stream, own)
-        missing += gaps
-        ledgers.append(_ledger(stream, own, gaps))
-    totals = ("captured_s", "speech_s", "silence_s", "stored_s", "pending_s", "missing_s")
+        found = _missing(stream, own)
+        gaps += found
+        ledgers.append(_ledger(stream, own, found))
+    totals = ("captured_s", "speech_s", "silence_s", "stored_s", "pending_s", "muted_s", "missing_s")
     return {
         **{name: _round(sum(getattr(ledger, name) for ledger in ledgers)) for name in totals},
-        "missing": [asdict(gap) for gap in missing],
+        "muted": [asdict(gap) for gap in gaps if gap.reason == MissingReason.MUTED],
+        "missing": [asdict(gap) for gap in gaps if gap.reason != MissingReason.MUTED],
         "streams": [asdict(ledger) for ledger in ledgers],
     }
 
@@ -75,7 +77,7 @@ def totals_of(ledger: Mapping[str, Any], session_uid: str) -> dict[tuple[str, st
     totals: Counter[tuple[str, str]] = Counter()
     for stream in ledger["streams"]:
         if stream["session_uid"] == session_uid:
-            for kind in ("captured", "speech", "silence"):
+            for kind in ("captured", "speech", "silence", "muted"):
                 totals[kind, ""] += stream[f"{kind}_s"]
     for gap in ledger["missing"]:
         if gap["session_uid"] == session_uid:
@@ -87,7 +89,8 @@ def _ledger(stream: StreamExtent, spans: Sequence[StoredSpan], gaps: Sequence[Mi
     captured_until_s = max(stream.captured_until_s, stream.stored_until_s)
     captured_s = captured_until_s - stream.start_s
     speech_s, silence_s = _seconds(spans, SpanKind.SPEECH), _seconds(spans, SpanKind.SILENCE)
-    missing_s = sum(gap.end - gap.start for gap in gaps)
+    muted_s = sum(gap.end - gap.start for gap in gaps if gap.reason == MissingReason.MUTED)
+    missing_s = sum(gap.end - gap.start for gap in gaps) - muted_s
     return StreamCoverage(
         stream_uid=stream.stream_uid,
         session_uid=stream.session_uid,
@@ -99,7 +102,8 @@ def _ledger(stream: StreamExtent, spans: Sequence[StoredSpan], gaps: Sequence[Mi
         speech_s=_round(speech_s),
         silence_s=_round(silence_s),
         stored_s=_round(stream.stored_until_s - stream.start_s),
-        pending_s=_round(max(0.0, captured_s - speech_s - silence_s - missing_s)),
+        pending_s=_round(max(0.0, captured_s - speech_s - silence_s - muted_s - missing_s)),
+        muted_s=_round(muted_s),
         missing_s=_round(missing_s),
     )
 
@@ -112,11 +116,18 @@ def _missing(stream: StreamExtent, spans: Sequence[StoredSpan]) -> list[Missing]
         if not reaches(edge_s, span.from_s):
             found.append(_gap(stream, edge_s, span.from_s, MissingReason.UNKNOWN))
         if span.kind == SpanKind.MISSING:
-            found.append(_gap(stream, span.from_s, span.until_s, span.reason or MissingReason.UNKNOWN))
+            _add(found, _gap(stream, span.from_s, span.until_s, span.reason or MissingReason.UNKNOWN))
         edge_s = max(edge_s, span.until_s)
     if stream.finalized_at is not None and not reaches(edge_s, stream.captured_until_s):
         found.append(_gap(stream, edge_s, stream.captured_until_s, _why_unstored(stream)))
     return found
+
+
+def _add(gaps: list[Missing], gap: Missing) -> None:
+    """Add a gap; one that only goes on from batch to batch stays one."""
+    if gaps and gaps[-1].reason == gap.reason and gaps[-1].end == gap.start:
+        gap = replace(gaps.pop(), end=gap.end)
+    gaps.append(gap)
 
 
 def _why_unstored(stream: StreamExtent) -> MissingReason:

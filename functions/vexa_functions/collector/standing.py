@@ -9,6 +9,6 @@ def tell(totals: Totals) -> None:
     """Replace what was told before; what there was none of is told as well."""
     for kind, numbers in COVERED.items():
         numbers.set_all({(): totals.get((kind, ""), 0.0)})
-    known = dict.fromkeys((reason.value for reason in MissingReason), 0.0)
+    known = dict.fromkeys((reason.value for reason in MissingReason if reason is not MissingReason.MUTED), 0.0)
     missing = {reason: seconds for (kind, reason), seconds in totals.items() if kind == "missing"}
     MISSING.set_all({(reason,): seconds for reason, seconds in (known | missing).items()})

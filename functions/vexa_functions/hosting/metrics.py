@@ -91,6 +91,7 @@ COVERED = {
         ("captured", "Audio that bots had"),
         ("speech", "Stored speech"),
         ("silence", "Stored silence"),
+        ("muted", "Time in which participants were muted"),
     )
 }
 MISSING = Numbers(

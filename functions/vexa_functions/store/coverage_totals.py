@@ -13,7 +13,7 @@ ON CONFLICT (kind, reason) DO UPDATE SET seconds = known.seconds + excluded.seco
 READ = "SELECT kind, reason, seconds FROM coverage_totals"
 
 Totals = Mapping[tuple[str, str], float]
-"""Seconds by kind (captured, speech, silence, missing) and, of what is missing, reason; elsewhere that is empty."""
+"""Seconds by kind: captured, speech, silence, muted, missing; the last by reason, which is empty elsewhere."""
 
 
 class CoverageTotals:

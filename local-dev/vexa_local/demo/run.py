@@ -148,6 +148,7 @@ def coverage_lines(coverage: dict[str, Any]) -> list[str]:
     totals = (
         f"captured {coverage['captured_s']:.1f} s on {len(coverage['streams'])} streams: "
         f"speech {coverage['speech_s']:.1f} s, silence {coverage['silence_s']:.1f} s, "
+        f"muted {coverage['muted_s']:.1f} s, "
         f"missing {coverage['missing_s']:.1f} s"
     )
     gaps = [

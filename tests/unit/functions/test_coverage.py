@@ -91,8 +91,21 @@ def test_a_hole_between_spans_says_unknown() -> None:
     assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]] == [(1.0, 2.0, "unknown")]
 
 
+def test_muted_time_is_counted_apart_from_what_is_missing() -> None:
+    """Nothing was to be heard in it; one that went on from batch to batch is one interval."""
+    laid = spans(
+        ("speech", 1.0, None), ("missing", 2.0, "muted"), ("missing", 3.0, "muted"), ("missing", 1.0, "page_lost")
+    )
+
+    ledger = coverage([a_stream(stored_until_s=7.0, captured_until_s=7.0)], laid)
+
+    assert (ledger["muted_s"], ledger["missing_s"], ledger["pending_s"]) == (5.0, 1.0, 0.0)
+    assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["muted"]] == [(1.0, 6.0, "muted")]
+    assert [(gap["start"], gap["end"], gap["reason"]) for gap in ledger["missing"]] == [(6.0, 7.0, "page_lost")]
+
+
 PIECE = st.tuples(
-    st.sampled_from([("speech", None), ("silence", None), ("missing", "overload"), ("missing", "page_lost")]),
+    st.sampled_from([("speech", None), ("silence", None), ("missing", "overload"), ("missing", "muted")]),
     st.integers(min_value=1, max_value=90_000),
 )
 
@@ -106,7 +119,7 @@ PIECE = st.tuples(
 def test_the_columns_add_up(
     pieces: list[tuple[tuple[str, str | None], int]], start_ms: int, tail_ms: int, finalized: bool
 ) -> None:
-    """Speech, silence, missing and pending sum to what was captured, whatever happened."""
+    """Speech, silence, muted, missing and pending sum to what was captured, whatever happened."""
     laid = spans(*((kind, length / 1000, reason) for (kind, reason), length in pieces), start_s=start_ms / 1000)
     stored_until_s = (start_ms + sum(length for _, length in pieces)) / 1000
     stream = a_stream(
@@ -119,6 +132,6 @@ def test_the_columns_add_up(
 
     ledger = coverage([stream], laid)
 
-    parts = ("speech_s", "silence_s", "missing_s", "pending_s")
+    parts = ("speech_s", "silence_s", "muted_s", "missing_s", "pending_s")
     assert abs(sum(ledger[part] for part in parts) - ledger["captured_s"]) < 0.01 * max(1, len(pieces))
     assert not finalized or ledger["pending_s"] <= 0.01

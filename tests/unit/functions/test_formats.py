@@ -23,7 +23,7 @@ def a_transcript(*said: tuple[float, float, str | None, str], missing: tuple[Any
         "absolute_start_time": None,
         "absolute_end_time": None,
     }
-    seconds = ("captured_s", "speech_s", "silence_s", "stored_s", "pending_s", "missing_s")
+    seconds = ("captured_s", "speech_s", "silence_s", "stored_s", "pending_s", "muted_s", "missing_s")
     return TranscriptAnswer.model_validate(
         {
             "id": 1,
@@ -46,6 +46,7 @@ def a_transcript(*said: tuple[float, float, str | None, str], missing: tuple[Any
             "coverage": {
                 **dict.fromkeys(seconds, 0.0),
                 "streams": [],
+                "muted": [],
                 "missing": [
                     valid | {"start": start, "end": end, "speaker": speaker, "reason": reason}
                     for start, end, speaker, reason in missing

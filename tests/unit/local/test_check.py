@@ -30,13 +30,15 @@ def a_transcript(**changes: Any) -> dict[str, Any]:
         "captured_s": 10.0,
         "speech_s": 4.0,
         "silence_s": 4.0,
+        "muted_s": 0.0,
         "missing_s": 2.0,
         "pending_s": 0.0,
     }
     stream |= changes.pop("stream", {})
     missing = changes.pop("missing", [a_gap(8.0, 10.0)])
     segments = changes.pop("segments", [a_segment(0, 0.5, 2.0), a_segment(1, 2.5, 4.0)])
-    ledger = {"streams": changes.pop("streams", [stream]), "missing": missing}
+    muted = changes.pop("muted", [])
+    ledger = {"streams": changes.pop("streams", [stream]), "muted": muted, "missing": missing}
     meeting = {"id": 7, "status": "completed", "data": {}, "finalized": True}
     return meeting | {"segments": segments, "coverage": ledger} | changes
 
@@ -64,6 +66,9 @@ def test_a_ledger_that_adds_up_has_no_findings() -> None:
         ({"finalized": False, "streams": [], "segments": [], "missing": []}, "open"),
         ({"missing": [a_gap(8.0, 10.0, "unknown")]}, "unknown"),
         ({"missing": [a_gap(8.0, 9.5), a_gap(9.0, 10.0)]}, "overlap"),
+        ({"muted": [a_gap(7.0, 9.0, "muted")]}, "overlap"),
+        ({"muted": [a_gap(1.0, 2.0, "muted")]}, "overlap"),
+        ({"stream": {"muted_s": 1.0}}, "sum"),
         ({"segments": [a_segment(0, 0.5, 2.0), a_segment(1, 1.5, 4.0)]}, "overlap"),
         ({"segments": [a_segment(0, 7.0, 9.0)]}, "overlap"),
         ({"segments": [a_segment(0, 0.5, 2.0), a_segment(0, 2.5, 4.0)]}, "twice"),
@@ -77,6 +82,9 @@ def test_a_ledger_that_adds_up_has_no_findings() -> None:
         "not finalized nor heard",
         "unknown",
         "missing twice",
+        "muted and missing",
+        "muted and spoken",
+        "muted too long",
         "text twice",
         "text in a hole",
         "same id",

@@ -1,4 +1,4 @@
-// Draws the coverage ledger: one lane a stream, every captured second as speech, silence, missing or on its way.
+// Draws the coverage ledger: one lane a stream, every captured second as speech, silence, muted, missing or on its way.
 
 import { el } from "./dom.js";
 import { clock, duration, reasonOf } from "./transcript.js";
@@ -25,11 +25,13 @@ export class Timeline {
   lane(stream, coverage, transcript, end) {
     const name = transcript.speakers.get(stream.stream_uid)?.name ?? stream.speaker ?? "Unknown speaker";
     const gaps = coverage.missing.filter((gap) => gap.stream_uid === stream.stream_uid);
+    const muted = coverage.muted.filter((gap) => gap.stream_uid === stream.stream_uid);
     const spoken = transcript.segments().filter((segment) => segment.completed && segment.stream_uid === stream.stream_uid);
     const bars = [
       bar(stream.start, stream.stored_until, end, "stored", "stored"),
       bar(stream.stored_until, stream.captured_until, end, "pending", "on its way"),
       ...spoken.map((segment) => this.said(segment, segment.mixed ? (segment.speaker ?? name) : name, end)),
+      ...muted.map((gap) => bar(gap.start, gap.end, end, "muted", `muted for ${duration(gap.end - gap.start)}`)),
       ...gaps.map((gap) => bar(gap.start, gap.end, end, "missing", `missing ${duration(gap.end - gap.start)}: ${reasonOf(gap)}`)),
     ];
     const missing = gaps.length ? `, ${duration(stream.missing_s)} missing` : ", nothing missing";
@@ -58,6 +60,7 @@ function summary(coverage) {
     ["Captured", `${duration(coverage.captured_s)} in ${streams}`],
     ["Speech", duration(coverage.speech_s)],
     ["Silence", duration(coverage.silence_s)],
+    coverage.muted_s ? ["Muted", duration(coverage.muted_s)] : null,
     coverage.pending_s > 0.05 ? ["On its way", duration(coverage.pending_s)] : null,
   ];
   const shown = facts.filter(Boolean).map(([name, value]) => el("div", { class: "fact" }, el("dt", {}, name), el("dd", {}, value)));

@@ -1,6 +1,7 @@
 """What a session concludes from what its pages tell."""
 
 import base64
+import json
 import logging
 import time
 from datetime import UTC, datetime
@@ -120,6 +121,31 @@ def test_a_quiet_track_is_no_fault(ears: Ears) -> None:
     (heard,) = ears.hear(_chunk(1, sound=SILENCE))
 
     assert isinstance(heard, AudioHeard)
+
+
+def _moderated(how: str) -> Snapshot:
+    joe = {"id": 7, "display": "Joe", "streams": [{"type": "audio", "mid": "0"}]}
+    events = [{"publishers": [joe]}, {"id": 7, "mid": "0", "moderation": how}]
+    return Snapshot(signals=tuple(json.dumps({"plugindata": {"data": event}}) for event in events))
+
+
+def test_zeros_of_somebody_who_is_shown_as_muted_are_a_hole_that_says_so(ears: Ears) -> None:
+    """From the look that shows it until the look that does not; sound is heard whatever is shown."""
+    list(ears.hear(_chunk(0)))
+    told: list[list[Fact]] = []
+    for number, (how, sound) in enumerate(
+        [("unmuted", SILENCE), ("muted", SILENCE), ("muted", TONE), ("unmuted", SILENCE)], start=1
+    ):
+        list(ears.look([_facts(level=0.0, owner="Joe")], _moderated(how)))
+        told.append(list(ears.hear(_chunk(number, sound=sound))))
+
+    assert [[type(fact) for fact in facts] for facts in told] == [
+        [AudioHeard],
+        [AudioMissed],
+        [AudioHeard],
+        [AudioHeard],
+    ]
+    assert [fact.reason for fact in told[1] if isinstance(fact, AudioMissed)] == [MissingReason.MUTED]
 
 
 def test_a_fault_of_the_page_is_logged_once(ears: Ears, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot
 from vexa_bot.capture import AttendanceFailed
-from vexa_bot.platforms.janus import room_url
+from vexa_bot.platforms.janus import JanusSite, room_url
 from vexa_bot.platforms.jitsi import JitsiSite
 from vexa_bot.platforms.sites import site_of
 from vexa_bot.platforms.teams import guest_url
@@ -121,6 +121,50 @@ def test_a_jitsi_track_belongs_to_the_participant_whom_its_stream_names() -> Non
     ]
 
     assert owners == ["Maya", "Joe", None, None]
+
+
+@pytest.mark.parametrize(
+    ("people", "muted"),
+    [
+        ([("Joe", True), ("Maya", False)], {"Joe"}),
+        ([("Joe", True), ("Joe", False)], set()),
+        ([], set()),
+    ],
+)
+def test_whoever_has_the_icon_is_muted_on_jitsi(people: list[tuple[str, bool]], muted: set[str]) -> None:
+    """Of two with one name, both must have it."""
+    shown = tuple(Person(id=str(id_), name=name, muted=is_muted) for id_, (name, is_muted) in enumerate(people))
+
+    assert JitsiSite("room").muted(Snapshot(people=shown)) == muted
+
+
+def _signal(**data: Any) -> str:
+    return json.dumps({"janus": "event", "plugindata": {"data": {"videoroom": "event", **data}}})
+
+
+JOE = {"id": 7, "display": "Joe", "streams": [{"type": "audio", "mid": "0"}, {"type": "video", "mid": "1"}]}
+JOE_TOO = {**JOE, "id": 8}
+
+
+@pytest.mark.parametrize(
+    ("events", "muted"),
+    [
+        ([{"publishers": [JOE]}, {"id": 7, "mid": "0", "moderation": "muted"}], {"Joe"}),
+        ([{"publishers": [JOE]}, {"id": 7, "mid": "1", "moderation": "muted"}], set()),
+        ([{"publishers": [JOE]}, *({"id": 7, "mid": "0", "moderation": how} for how in ("muted", "unmuted"))], set()),
+        ([{"publishers": [JOE, JOE_TOO]}, {"id": 7, "mid": "0", "moderation": "muted"}], set()),
+        ([{"publishers": [JOE]}, {"id": 7, "mid": "0", "moderation": "muted"}, {"leaving": 7}], set()),
+        ([{"publishers": "x"}, {"publishers": [7, {}]}, {"id": [], "mid": {}, "moderation": 1}], set()),
+    ],
+    ids=["sound", "picture", "no longer", "one of two", "gone", "nonsense"],
+)
+def test_whom_a_moderator_muted_is_known_from_the_signalling_of_janus(
+    events: list[dict[str, Any]], muted: set[str]
+) -> None:
+    """Of two with one name, both must be."""
+    signals = tuple(_signal(**event) for event in events)
+
+    assert JanusSite("http://localhost/").muted(Snapshot(signals=signals)) == muted
 
 
 @pytest.mark.parametrize(
