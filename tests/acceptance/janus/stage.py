@@ -5,9 +5,10 @@ Runs inside the private network: `private-network python stage.py SOCKET FOLDER 
 a Unix socket, since no other way leads in:
 
     * /api/…                     the gateway, as it is
-    POST /janus                  {"request": …} to the video room plugin, with the administrator's key
-    PUT /speakers/{name}         {"room", "display", "wav"}: somebody joins and begins to speak
-    DELETE /speakers/{name}      and leaves
+    * POST /janus                  {"request": …} to the video room plugin, with the administrator's key
+    * PUT /speakers/{name}         {"room", "display", "wav"}: somebody joins and begins to speak
+    * POST /speakers/{name}        {"wav"}: and says something, instead of what the microphone hears
+    * DELETE /speakers/{name}      and leaves
 """
 
 import asyncio
@@ -41,6 +42,21 @@ FLAGS = (
     "--use-fake-device-for-media-stream=fps=5",
     "--use-fake-ui-for-media-stream",
 )
+SAY = """async (url) => {
+  if (!globalThis.mouth) {
+    const context = new AudioContext();
+    const outlet = context.createMediaStreamDestination();
+    const sender = sfutest.webrtcStuff.pc.getSenders().find(({ track }) => track?.kind === "audio");
+    await sender.replaceTrack(outlet.stream.getAudioTracks()[0]);
+    globalThis.mouth = { context, outlet };
+  }
+  const { context, outlet } = globalThis.mouth;
+  const buffer = await context.decodeAudioData(await (await fetch(url)).arrayBuffer());
+  const source = new AudioBufferSourceNode(context, { buffer });
+  source.connect(outlet);
+  source.start();
+}"""
+"""Runs in the page of somebody who has joined."""
 CONFIG = {
     "janus.jcfg": """
 general: {{ configs_folder = "{folder}", plugins_folder = "{lib}/plugins", transports_folder = "{lib}/transports",
@@ -104,6 +120,14 @@ class Stage:
         await page.wait_for_selector("#videolocal video, #videolocal .no-video-container", timeout=20_000)
         return Response(status_code=204)
 
+    async def say(self, request: Request) -> Response:
+        """Let somebody who has joined say something."""
+        wav = Path((await request.json())["wav"])
+        served = self._folder / "pages" / wav.name
+        await asyncio.to_thread(served.symlink_to, wav)
+        await self._speakers[request.path_params["name"]].pages[0].evaluate(SAY, f"{PAGES}/{wav.name}")
+        return Response(status_code=204)
+
     async def leave(self, request: Request) -> Response:
         """Let somebody leave as people do, by closing the browser."""
         await self._speakers.pop(request.path_params["name"]).close()
@@ -116,6 +140,7 @@ class Stage:
                 Route("/api/{path:path}", self.forward, methods=["GET", "POST", "PUT", "DELETE"]),
                 Route("/janus", self.ask_janus, methods=["POST"]),
                 Route("/speakers/{name}", self.enter, methods=["PUT"]),
+                Route("/speakers/{name}", self.say, methods=["POST"]),
                 Route("/speakers/{name}", self.leave, methods=["DELETE"]),
             ]
         )

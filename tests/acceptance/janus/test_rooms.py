@@ -1,195 +1,34 @@
 """Real meetings: browsers that speak in Janus video rooms, and our bots among them, on the whole stack."""
 
-import json
 import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-import wave
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-import httpx
 import jiwer
-import numpy as np
 import psutil
 import pytest
+from tests.acceptance.janus.town import Town, words_of
+from tests.acceptance.janus.voices import Voices
 from whisper_normalizer.english import EnglishTextNormalizer
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-JANUS = Path(__file__).with_name("janus")
-NEEDED = ("chromium", "janus", "ip", "unshare")
-DEMOS = Path("/usr/share/janus/demos")
-RATE_HZ = 16_000
-LEAD_S = 3.0
-"""The browser begins to play a file before anybody can hear it."""
-PAUSE_S = 0.6
+JANUS = Path(__file__).parent
 MAX_WORD_ERROR_RATE = 0.1
 MOST_WORDS_PER_S = 3
 MOST_STARVED_S = 3.0
 """What browsers may fail to play or capture on a machine that others use too; the ledger tells of it."""
-STARTED_WITHIN_S = 120.0
 WORKER_AWAY_S = 5.0
-CROWD, LATE, DESTROYED, KILLED, LOCKED, UNKNOWN = 1001, 1002, 1003, 1004, 1005, 1999
+MUTED_S = 3.0
+CROWD, LATE, DESTROYED, KILLED, LOCKED, MUTED, UNKNOWN = 1001, 1002, 1003, 1004, 1005, 1006, 1999
 normalize = EnglishTextNormalizer()
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Town:
-    """The private network with all that runs in it, and a user of the API."""
-
-    process: "subprocess.Popen[bytes]"
-    folder: Path
-    door: httpx.Client
-    sessions: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
-
-    def send_bot(self, room: int, **wanted: Any) -> None:
-        url = f"http://localhost:8000/videoroomtest.html?room={room}"
-        answer = self.door.post("/api/bots", json={"meeting_url": url, **wanted})
-        assert answer.status_code == 201, answer.text
-        self.sessions[room] = answer.json()["bot_container_id"].removeprefix("process:")
-
-    def stop_bot(self, room: int) -> None:
-        assert self.door.delete(f"/api/bots/janus/{room}@localhost:8000").status_code == 202
-
-    def janus(self, request: str, room: int, **more: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self.door.post("/janus", json={"request": request, "room": room, **more}).json()
-        assert "error" not in answer, answer
-        return answer
-
-    def create_room(self, room: int, **more: Any) -> None:
-        self.janus("create", room, publishers=6, notify_joining=True, audiolevel_ext=True, **more)
-
-    def enter(self, room: int, name: str, wav: Path) -> None:
-        wanted = {"room": room, "display": name, "wav": str(wav)}
-        assert self.door.put(f"/speakers/{room}-{name}", json=wanted).status_code == 204
-
-    def leave(self, room: int, name: str) -> None:
-        assert self.door.delete(f"/speakers/{room}-{name}").status_code == 204
-
-    def transcript(self, room: int) -> dict[str, Any]:
-        answer = self.door.get(f"/api/transcripts/janus/{room}@localhost:8000")
-        assert answer.status_code == 200, answer.text
-        read: dict[str, Any] = answer.json()
-        return read
-
-    def wait(self, room: int, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 120) -> dict[str, Any]:
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            read = self.transcript(room)
-            if until(read):
-                return read
-            time.sleep(0.3)
-        pytest.fail(f"room {room} is {read['status']} after {timeout_s} s: {read['coverage']}\n{self.log[-4_000:]}")
-
-    def wait_for_status(self, room: int, status: str) -> None:
-        self.wait(room, lambda read: read["status"] == status)
-
-    def wait_for_words(self, room: int, speaker: str, count: int) -> None:
-        self.wait(room, lambda read: len(_words_of(read, speaker).split()) >= count)
-
-    def path(self, room: int) -> list[str]:
-        """The states that a bot went through, from its own log."""
-        pattern = rf"status entered .*?session_uid={self.sessions[room]} .*?status=(\w+)"
-        return re.findall(pattern, self.log)
-
-    def processes(self, *words: str) -> list[psutil.Process]:
-        found = []
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                line = " ".join(process.cmdline())
-            except psutil.NoSuchProcess:
-                continue
-            if all(word in line for word in words):
-                found.append(process)
-        return found
-
-    def bot(self, room: int) -> psutil.Process:
-        uid = self.sessions[room]
-        (bot,) = (each for each in self.processes("-m vexa_bot") if uid in each.environ()["VEXA_BOT_ORDER"])
-        return bot
-
-
-@pytest.fixture(scope="module")
-def town(
-    tmp_path_factory: pytest.TempPathFactory,
-    stack_control: Any,
-    meetings_dir: Path,
-    free_port_offset: Callable[[], int],
-) -> Iterator[Town]:
-    """One private network with one stack and one Janus for every test here."""
-    _require_programs()
-    folder = tmp_path_factory.mktemp("town")
-    offset = free_port_offset()
-    env_file = stack_control.state_dir(offset) / "env"
-    env_file.unlink(missing_ok=True)
-    command = [sys.executable, str(JANUS / "stage.py"), str(folder / "door"), str(folder), str(offset), str(env_file)]
-    added = {
-        "VEXA_REPLAY_DIR": str(meetings_dir),
-        "BOT_PLATFORMS": "janus",
-        "BOT_SELF_HOSTED": "janus=localhost:8000",
-        "FINALIZE_TIMEOUT_S": "20",
-    }
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(JANUS / "private-network"), *command], env={**os.environ, **added}, stdout=log, stderr=log
-        )
-    try:
-        _wait_for_door(process, folder)
-        key = dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)["VEXA_API_KEY"]
-        transport = httpx.HTTPTransport(uds=str(folder / "door"))
-        with httpx.Client(transport=transport, base_url="http://town", timeout=90, headers={"x-api-key": key}) as door:
-            yield Town(process=process, folder=folder, door=door)
-    finally:
-        process.kill()
-        process.wait(timeout=10)
-        shutil.rmtree(stack_control.state_dir(offset), ignore_errors=True)
-
-
-@dataclass
-class Voices:
-    """Files to speak from, and what they say."""
-
-    meetings_dir: Path
-    folder: Path
-
-    def record(self, meeting: str, speaker: str, lines: Sequence[int]) -> tuple[Path, str]:
-        """Cut some of a speaker's lines out of a recorded meeting."""
-        source = self.meetings_dir / meeting
-        reference = json.loads((source / "reference.json").read_text())["lines"]
-        own = [line for line in reference if line["speaker"] == speaker]
-        track = _decode(source / f"track-{speaker.lower()}.flac")
-        pieces = [np.zeros(round(LEAD_S * RATE_HZ), np.int16)]
-        for number in lines:
-            first, last = own[number]["start"] - 0.1, own[number]["end"] + 0.1
-            pieces += [track[round(first * RATE_HZ) : round(last * RATE_HZ)]]
-            pieces += [np.zeros(round(PAUSE_S * RATE_HZ), np.int16)]
-        path = self.folder / f"{meeting}-{speaker}-{'-'.join(map(str, lines))}.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE_HZ)
-            file.writeframes(np.concatenate(pieces).tobytes())
-        return path, " ".join(own[number]["text"] for number in lines)
-
-
-@pytest.fixture(scope="module")
-def voices(meetings_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Voices:
-    """People whose every word is known."""
-    return Voices(meetings_dir, tmp_path_factory.mktemp("voices"))
 
 
 @dataclass
@@ -349,6 +188,36 @@ def test_a_room_that_asks_for_a_pin_is_told_as_that(fates: Mapping[int, Attended
     assert locked.read["data"]["reason"] == "wrong_passcode"
 
 
+def test_muted_time_is_told_from_silence(town: Town, voices: Voices, fates: Mapping[int, Attended]) -> None:
+    """Of somebody whom a moderator muted between two sentences: both are read, and nothing of it is missing."""
+    assert fates, "the two cores are free by now"
+    before, before_said = voices.record("design-review", "Nina", [0])
+    after, after_said = voices.record("design-review", "Nina", [1])
+    town.create_room(MUTED)
+    town.send_bot(MUTED)
+    town.wait_for_status(MUTED, "active")
+    town.enter(MUTED, "Nina", voices.silence())
+    town.say(MUTED, "Nina", before)
+    town.wait_for_words(MUTED, "Nina", len(before_said.split()) - 2)
+
+    town.moderate(MUTED, "Nina", mute=True)
+    town.wait(MUTED, lambda read: read["coverage"]["muted_s"] >= MUTED_S)
+    town.moderate(MUTED, "Nina", mute=False)
+    town.say(MUTED, "Nina", after)
+    town.wait_for_words(MUTED, "Nina", len((before_said + after_said).split()) - 2)
+    town.stop_bot(MUTED)
+    read = town.wait(MUTED, lambda read: read["finalized"])
+    town.leave(MUTED, "Nina")
+
+    _check_words(Attended(read, {"Nina": f"{before_said} {after_said}"}, []))
+    muted, spoken = read["coverage"]["muted"], [(each["start"], each["end"]) for each in read["segments"]]
+    assert {gap["reason"] for gap in muted} == {"muted"}
+    assert {gap["reason"] for gap in read["coverage"]["missing"]} <= {"capture_silent"}
+    assert not any(start < gap["end"] and gap["start"] < end for gap in muted for start, end in spoken)
+    assert spoken[0][0] < muted[0]["start"] < spoken[-1][1], "the sentences lie around it"
+    assert read["coverage"]["silence_s"] >= 1.0, "what is only silence stays silence"
+
+
 def test_the_network_needs_no_root_rights(town: Town) -> None:
     """An ordinary user of a laptop runs all this as well."""
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
@@ -376,15 +245,11 @@ def _check_words(attended: Attended) -> None:
     segments = attended.read["segments"]
     assert {segment["speaker"] for segment in segments} == attended.said.keys()
     for speaker, text in attended.said.items():
-        heard = _words_of(attended.read, speaker)
+        heard = words_of(attended.read, speaker)
         missing = (gap for gap in attended.read["coverage"]["missing"] if gap["speaker"] == speaker)
         told_missing = MOST_WORDS_PER_S * sum(gap["end"] - gap["start"] for gap in missing)
         most = MAX_WORD_ERROR_RATE + told_missing / len(text.split())
         assert jiwer.wer(normalize(text), normalize(heard)) <= most, (speaker, text, heard)
-
-
-def _words_of(read: Mapping[str, Any], speaker: str) -> str:
-    return " ".join(segment["text"] for segment in read["segments"] if segment["speaker"] == speaker)
 
 
 def _keep_worker_away(town: Town) -> None:
@@ -404,40 +269,3 @@ def _kill_bot(town: Town, room: int) -> None:
     bot.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(browser, timeout=10)
     assert not alive, "the browser outlived its bot"
-
-
-def _require_programs() -> None:
-    """On CI, install what is missing and insist; on a laptop, skip."""
-    in_ci = os.environ.get("CI") == "true"
-    if in_ci and _missing() and os.geteuid() == 0:
-        subprocess.run([str(JANUS / "setup")], check=True, timeout=300)
-    if missing := _missing():
-        told = f"missing: {', '.join(missing)}; tests/acceptance/janus/setup installs them"
-        pytest.fail(told) if in_ci else pytest.skip(told)
-
-
-def _missing() -> list[str]:
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [name for name in NEEDED if shutil.which(name, path=path) is None]
-    if not DEMOS.is_dir():
-        missing.append("janus-demos")
-    if not missing and subprocess.run([str(JANUS / "private-network"), "true"], check=False, timeout=20).returncode:
-        missing.append("the right to make a network namespace")
-    return missing
-
-
-def _wait_for_door(process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    deadline = time.monotonic() + STARTED_WITHIN_S
-    while not (folder / "door").exists():
-        log = (folder / "log").read_text(errors="replace")[-3_000:]
-        assert process.poll() is None, log
-        assert time.monotonic() < deadline, log
-        time.sleep(0.2)
-
-
-def _decode(path: Path) -> "np.ndarray[Any, np.dtype[np.int16]]":
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-    with av.open(str(path)) as container:
-        frames = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
-        frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
