@@ -136,11 +136,28 @@ def within(trace: TraceContext | None) -> TraceContext | None:
     return at_hand if is_of_it else trace
 
 
+def recorded() -> Span | None:
+    """Lend what is recorded of the work at hand; None where nothing is."""
+    return _work.get().span
+
+
 def note(attributes: Mapping[str, Value]) -> None:
     """Add to the work at hand, where it is recorded."""
-    span = _work.get().span
+    span = recorded()
     if span is not None:
         span.attributes.update(attributes)
+
+
+def adopt(whole: TraceContext | None) -> None:
+    """Make the work at hand part of what turns out to have asked for it; nothing changes where that is not told."""
+    tracer, context, known = _work.get()
+    if whole is None or context is None:
+        return
+    context = tracer.part_of(whole)
+    span = tracer.begin("", context, parent=whole)
+    if span is not None and known is not None:
+        span = replace(known, context=span.context, parent_id=span.parent_id, links=())
+    _work.set(_Work(tracer, context, span))
 
 
 @contextmanager
@@ -186,12 +203,12 @@ class span:  # noqa: N801 - read as the piece of work that a block does
         return self._work.span
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        done = _work.get()  # may have been adopted since
         _work.reset(self._token)
-        begun = self._work.span
-        if begun is not None:
-            if kind is not None and begun.fault is None:
-                begun.fault = kind.__name__
-            self._work.tracer.end(begun)
+        if done.span is not None:
+            if kind is not None and done.span.fault is None:
+                done.span.fault = kind.__name__
+            done.tracer.end(done.span)
 
 
 def _new_span_id() -> str:

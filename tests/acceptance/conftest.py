@@ -1,22 +1,19 @@
 """The whole stack as a user starts it, and a user of it."""
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.telemetry import otlp_receiver
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SLOTS = "16"
@@ -107,34 +104,6 @@ def reader(stack: Stack) -> Iterator[Reader]:
     headers = {"x-api-key": stack.env["VEXA_API_KEY"]}
     with httpx.Client(base_url=stack.env["VEXA_API_URL"], headers=headers, timeout=30) as api:
         yield Reader(api=api)
-
-
-@contextmanager
-def otlp_receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Take spans while the block lasts; lend the address, and what has come."""
-    spans: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            for one in request["resourceSpans"]:
-                resource = {entry["key"]: entry["value"]["stringValue"] for entry in one["resource"]["attributes"]}
-                for scope in one["scopeSpans"]:
-                    spans.extend({"service": resource["service.name"], **span} for span in scope["spans"])
-            self.send_response(200 if self.path == "/v1/traces" else 404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the base class gives
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", spans
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def start_stack(offset: int, recordings: Path, **env: str) -> Stack:

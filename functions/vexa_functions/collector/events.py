@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vexa_events.envelope import Event, parse_http
+from vexa_events.envelope import Event
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import BotStatus
 from vexa_events.lifecycle import SpeakerHinted, StreamAttributed
@@ -13,7 +13,7 @@ from vexa_events.registry import SPEAKER_HINTED, STREAM_ATTRIBUTED, TRANSCRIPT_C
 from vexa_events.tracing import note, span
 from vexa_events.transcript import TranscriptCommitted
 from vexa_functions.collector.deps import CollectorDeps
-from vexa_functions.hosting.door import read_body
+from vexa_functions.hosting.events import read_event
 from vexa_functions.hosting.metrics import EVENTS, Outcome, counted
 from vexa_functions.hosting.operations import Caller, Operation
 from vexa_functions.hosting.serving import deps_of
@@ -29,7 +29,7 @@ async def take_event(request: Request) -> Response:
     Effects raise InvalidMessage (dead letter) or Unavailable (retry) only: the
     statuses of NotFound and Conflict would be retried, which heals neither.
     """
-    event = parse_http(request.headers, await read_body(request))
+    event = await read_event(request)
     effect = EFFECT_BY_TYPE.get(event.type)
     if effect is None:
         EVENTS.add(1, "other", Outcome.REFUSED)

@@ -16,6 +16,7 @@ from vexa_functions.dead_letters.answers import DeadLettersAnswer
 from vexa_functions.dead_letters.salvage import read_letter
 from vexa_functions.dead_letters.settings import DeadLettersSettings
 from vexa_functions.hosting.door import answer, read_body
+from vexa_functions.hosting.events import handle
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.operations import Caller, Operation, Parameter
 from vexa_functions.hosting.parameters import (
@@ -57,7 +58,9 @@ async def open_deps(settings: DeadLettersSettings) -> AsyncIterator[DeadLettersD
 async def post_letter(request: Request) -> Response:
     """Take one dead letter from the Broker."""
     deps = await deps_of(request, DeadLettersDeps)
-    await service.keep(deps.store, read_letter(request.headers, await read_body(request)))
+    letter = read_letter(request.headers, await read_body(request))
+    handle(letter.event)
+    await service.keep(deps.store, letter)
     return Response(status_code=204)
 
 

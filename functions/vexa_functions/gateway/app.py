@@ -12,6 +12,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from vexa_events.trace_context import context_in
+from vexa_events.tracing import SpanKind, span
 from vexa_functions.auth.scopes import ANY_KEY, Scope
 from vexa_functions.gateway.access import KEY_HEADER
 from vexa_functions.gateway.answers import HealthAnswer, KeyAnswer, refusal
@@ -88,8 +90,11 @@ async def get_stream(request: Request) -> Response:
 
 async def live_feed(function: Callable[[], Gateway], socket: WebSocket) -> None:
     """Serve /ws; functions-framework carries no WebSocket, so the outer shell routes it."""
-    deps = await function().deps.get()
-    await serve_socket(socket, deps.live)
+    gateway = function()
+    deps = await gateway.deps.get()
+    about = {"http.route": socket.url.path}
+    with span("watch", kind=SpanKind.SERVER, trace=context_in(socket.headers), tracer=gateway.tracer, attributes=about):
+        await serve_socket(socket, deps.live)
 
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]

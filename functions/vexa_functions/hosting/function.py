@@ -17,16 +17,16 @@ class Function:
 
     def __init__(self, *, name: str, app: ASGIApp, settings: Settings, aclose: Callable[[], Awaitable[None]]) -> None:
         """`aclose` closes what the app has opened."""
-        self._tracer = open_tracer(name, settings, count=_count_spans)
+        self.tracer = open_tracer(name, settings, count=_count_spans)
         self._close_app = aclose
         self.settings = settings
-        self.app: ASGIApp = Traced(Outermost(Measured(app)), self._tracer)
+        self.app: ASGIApp = Traced(Outermost(Measured(app)), self.tracer)
         """Answers its own defects, so that neither the framework nor the server sees and logs them again."""
 
     async def aclose(self) -> None:
         """Close what the app has opened, then hand on the last spans."""
         await self._close_app()
-        await self._tracer.aclose()
+        await self.tracer.aclose()
 
 
 def _count_spans(outcome: str, number: int) -> None:

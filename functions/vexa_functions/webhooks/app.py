@@ -10,11 +10,11 @@ from typing import get_args
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vexa_events.envelope import parse_http
 from vexa_functions.answers import UserAnswer
 from vexa_functions.auth.calls import user_call
 from vexa_functions.auth.scopes import Scope
-from vexa_functions.hosting.door import answer, read_body, read_model
+from vexa_functions.hosting.door import answer, read_model
+from vexa_functions.hosting.events import read_event
 from vexa_functions.hosting.function import Function
 from vexa_functions.hosting.metrics import counted
 from vexa_functions.hosting.operations import Caller, Operation, Parameter, tick_operation
@@ -59,7 +59,7 @@ async def open_deps(settings: WebhooksSettings) -> AsyncIterator[WebhooksDeps]:
 
 async def take_event(request: Request) -> Response:
     """Tell the user of an event; 204 with an empty body is what a Broker takes as success."""
-    event = parse_http(request.headers, await read_body(request))
+    event = await read_event(request)
     deps = await deps_of(request, WebhooksDeps)
     with counted(event.type):
         await service.take_fact(deps.store, deps.courier, event)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from websockets.asyncio.server import ServerConnection
@@ -25,7 +26,7 @@ from vexa_events.stream import (
     server_warning,
 )
 from vexa_events.trace_context import TraceContext, read_context
-from vexa_events.tracing import SpanKind, span, traced_by
+from vexa_events.tracing import SpanKind, Tracer, note, span, traced_by
 from vexa_pool.engine.model import Detector
 from vexa_pool.server.audience import StreamAudience
 from vexa_pool.server.bound_stream import BoundStream, check_binding
@@ -82,8 +83,11 @@ class Conversation:
     async def _serve(self) -> None:
         hello = await self._hello()
         self._services.model.check(hello.language, hello.task)
-        with self._services.slots.claim(), traced_by(self._services.tracer, _trace_of(hello)):
-            await _Carriage(self._connection, self._services, hello).run()
+        with self._services.slots.claim(), _traced(self._services.tracer, hello):
+            try:
+                await _Carriage(self._connection, self._services, hello).run()
+            except* ConnectionClosed:
+                logger.debug("client went away")
 
     async def _hello(self) -> Hello:
         try:
@@ -151,6 +155,8 @@ class _Carriage:
                     task.cancel()
             await self._connection.close()
         finally:
+            session = self._lane.session
+            note({"vexa.heard_s": session.end_s, "vexa.decided_s": session.committed_until_s})
             if self._bound is not None and self._services.storing is not None:
                 self._bound.stop_showing()
                 self._services.storing.lost_bots.take_over(self._lane, self._bound.publication)
@@ -290,6 +296,13 @@ class _Carriage:
         if self._bound is not None and (fence := self._bound.fence) is not None:
             self._lane.fail(fence)
         self._lane.changed()
+
+
+def _traced(tracer: Tracer, hello: Hello) -> AbstractContextManager[object]:
+    """Let a bot's stream belong to its session's trace; anybody else's connection has one of its own."""
+    if hello.binding is not None:
+        return traced_by(tracer, _trace_of(hello))
+    return span("serve plain client", kind=SpanKind.SERVER, tracer=tracer)
 
 
 def _trace_of(hello: Hello) -> TraceContext | None:

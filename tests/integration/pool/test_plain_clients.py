@@ -6,6 +6,7 @@ from itertools import pairwise
 import httpx
 import numpy as np
 import pytest
+from tests.telemetry import otlp_receiver
 from tests.waiting import eventually
 
 from vexa_events.callbacks import Gap
@@ -187,3 +188,20 @@ async def test_clients_do_not_disturb_one_another(worker: Worker) -> None:
     await eventually(lambda: all(client.connection.close_code == 1000 for client in clients))
     assert [client.text for client in clients] == [SAID] * 8
     assert [{m.uid for m in client.messages} for client in clients] == [{f"c{n}"} for n in range(8)]
+
+
+async def test_a_plain_clients_connection_is_one_span_of_a_trace_of_its_own(start_worker: StartWorker) -> None:
+    """It tells how much was heard and decided; a client that goes without a word is no failure."""
+    with otlp_receiver() as (endpoint, spans):
+        worker = await start_worker(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        polite, rude = await worker.client(), await worker.client()
+        await polite.send(spell(WORDS, length_s=3.5))
+        await polite.end()
+        await polite.listen()
+        await rude.connection.close()
+        await eventually(lambda: len(spans) == 2)
+
+    told = {entry["key"]: entry["value"]["doubleValue"] for entry in spans[0]["attributes"]}
+    assert [span["name"] for span in spans] == ["serve plain client"] * 2
+    assert [(span.get("parentSpanId"), span.get("status")) for span in spans] == [(None, None)] * 2
+    assert told == {"vexa.heard_s": 3.5, "vexa.decided_s": 3.5}

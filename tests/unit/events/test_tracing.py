@@ -3,13 +3,14 @@
 import io
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 from tests.kept_spans import KeptSpans
 
 from vexa_events.logs import JsonLines
 from vexa_events.trace_context import TraceContext
-from vexa_events.tracing import SpanKind, Tracer, current, note, span, traced_by, within
+from vexa_events.tracing import SpanKind, Tracer, adopt, current, note, span, traced_by, within
 
 CALLER = TraceContext(trace_id="4bf92f3577b34da6a3ce929d0e0e4736", span_id="00f067aa0ba902b7", is_sampled=True)
 OTHER = TraceContext(trace_id="5" * 32, span_id="6" * 16, is_sampled=True)
@@ -42,6 +43,35 @@ def test_work_for_another_trace_is_linked_with_the_work_at_hand(kept: KeptSpans)
     finalize, tick = kept.spans
     assert (finalize.context.trace_id, finalize.parent_id) == (CALLER.trace_id, CALLER.span_id)
     assert [link.span_id for link in finalize.links] == [tick.context.span_id]
+
+
+def test_work_whose_asker_is_found_out_later_belongs_to_the_askers_trace(kept: KeptSpans) -> None:
+    """From its beginning, and with all that was noted of it; the end of the work ends it once."""
+    with span("outer", trace=OTHER, kind=SpanKind.SERVER, tracer=Tracer(kept)) as begun:
+        note({"n": 1})
+        adopt(CALLER)
+        note({"m": 2})
+        with span("inner"):
+            pass
+        adopt(None)
+
+    inner, outer = kept.spans
+    assert begun is not None
+    assert (outer.name, outer.kind, outer.started_at_ns) == ("outer", SpanKind.SERVER, begun.started_at_ns)
+    assert (outer.context.trace_id, outer.parent_id) == (CALLER.trace_id, CALLER.span_id)
+    assert (inner.parent_id, outer.attributes) == (outer.context.span_id, {"n": 1, "m": 2})
+    assert current() is None
+
+
+@pytest.mark.parametrize(("ratio", "is_sampled", "count"), [(0.0, True, 1), (1.0, False, 0)])
+def test_an_asker_who_is_found_out_later_decides_what_is_recorded(
+    kept: KeptSpans, ratio: float, is_sampled: bool, count: int
+) -> None:
+    """As one does who is known from the beginning."""
+    with span("work", tracer=Tracer(kept, ratio=ratio)):
+        adopt(replace(CALLER, is_sampled=is_sampled))
+
+    assert [one.parent_id for one in kept.spans] == [CALLER.span_id] * count
 
 
 def test_failed_work_says_by_what(kept: KeptSpans) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vexa_events.errors import Forbidden, NotFound, Overloaded, Unauthenticated, Unavailable
+from vexa_events.tracing import note
 from vexa_functions.auth.scopes import Scope
 from vexa_functions.gateway.access import KEY_HEADER
 from vexa_functions.gateway.authentication import Holder
@@ -51,11 +52,16 @@ async def serve_socket(socket: WebSocket, deps: LiveDeps) -> None:
 
 
 async def _refuse(socket: WebSocket, deps: LiveDeps, error: str, code: int) -> None:
+    _note_close(code)
     try:
         await send_in_time(socket.send_json({"type": "error", "error": error}), deps.send_timeout_s)
         await send_in_time(socket.close(code), deps.send_timeout_s)
     except (WebSocketDisconnect, TooSlow):
         return
+
+
+def _note_close(code: int) -> None:
+    note({"websocket.close_code": code})
 
 
 class LiveSocket:
@@ -107,6 +113,7 @@ class LiveSocket:
         """Return the next text; what is binary reads as empty."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
+            _note_close(message.get("code", 1005))
             raise WebSocketDisconnect(message.get("code", 1005))
         return message.get("text") or ""
 
@@ -179,6 +186,7 @@ class LiveSocket:
 
     async def _close(self, code: int) -> None:
         """Say why; a watcher that is slow has time to read as far as that, one that is dead has not."""
+        _note_close(code)
         try:
             await send_in_time(self._socket.close(code), CLOSE_TIMEOUT_S)
         except (WebSocketDisconnect, TooSlow):

@@ -9,6 +9,8 @@ import httpx
 import pytest
 import websockets
 from tests.integration.functions.live.watching import WITHIN_S, Talk, connect, hear, hear_the_end, say
+from tests.telemetry import otlp_receiver
+from tests.waiting import eventually
 
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment
 
@@ -143,3 +145,20 @@ async def test_live_connections_are_counted(talk: Talk, start_gateway: Any, api_
 
     assert said == {"type": "error", "error": "overloaded"}
     assert events.status_code == 503
+
+
+async def test_watching_is_one_span_of_the_watchers_trace(talk: Talk, start_gateway: Any, api_key: str) -> None:
+    """It tells how the connection ended."""
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with otlp_receiver() as (endpoint, spans):
+        url = await start_gateway(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        headers = {"x-api-key": api_key, "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+        async with websockets.connect(f"{url.replace('http', 'ws')}/ws", additional_headers=headers) as socket:
+            await say(socket, action="subscribe", meetings=[talk.ref])
+            await hear(socket)
+        await eventually(lambda: spans)
+
+    (watched,) = spans
+    told = {entry["key"]: next(iter(entry["value"].values())) for entry in watched["attributes"]}
+    assert (watched["name"], watched["traceId"], watched["parentSpanId"]) == ("watch", trace_id, "00f067aa0ba902b7")
+    assert told == {"http.route": "/ws", "websocket.close_code": "1000"}
