@@ -24,7 +24,7 @@ from vexa_local.check import Finding
 
 SCRIPTED, WHISPER = "scripted", "whisper"
 ACKNOWLEDGEMENT = "acknowledgement"
-LONGEST_SEED_S = 900.0
+LONGEST_SEED_S = 1_500.0
 """Beside the meetings' length; what takes longer is stuck."""
 BROKEN_CALM_S = 30.0
 """What is broken on purpose does not come to rest."""

@@ -13,8 +13,9 @@ from vexa_local.errors import StartFailed
 
 LANGUAGE = "en"
 _AGAIN_S = 0.5
-_ENDING_LIMIT_S = 180.0
-"""How long a bot may take from an order to leave until its meeting counts as over."""
+_ENDING_LIMIT_S = 600.0
+"""How long a bot may take from an order to leave until its meeting counts as over: what it has heard is stored first,
+which a starved machine takes minutes for."""
 _CONFLICT = 409
 _GONE = 404
 _REFERENCE = "process:"
