@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from vexa_bot.browser.chromium import Chromium
 from vexa_bot.browser.contact import Contact
 from vexa_bot.browser.ears import Ears
+from vexa_bot.browser.inbox import Told
 from vexa_bot.browser.joining import Joining
-from vexa_bot.browser.page_messages import PageMessage
 from vexa_bot.browser.site import Guest, Site
 from vexa_bot.browser.snapshot import MeetingState, Snapshot, Verdict
 from vexa_bot.browser.stay import Limits, Milestone, Stay
@@ -25,6 +25,8 @@ from vexa_events.identity import BotStatus
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
+STALLED_S = 2.0
+"""A loop that did not come to look for this long has not heard yet what came in meanwhile."""
 LEAVE_LIMIT_S = 3.0
 
 
@@ -76,9 +78,10 @@ class BrowserPlatform:
                 message = await visit.next_message(LOOK_EVERY_S)
                 for fact in self._hear(message):
                     yield fact
-                if time.monotonic() - looked_s >= LOOK_EVERY_S:
-                    looked_s = time.monotonic()
-                    for fact in self._look(visit, joining):
+                since_s = time.monotonic() - looked_s
+                if since_s >= LOOK_EVERY_S:
+                    looked_s += since_s
+                    for fact in self._look(visit, joining, is_behind=since_s > STALLED_S or not visit.is_heard_out):
                         yield fact
             for message in visit.waiting_messages():
                 for fact in self._hear(message):
@@ -87,15 +90,15 @@ class BrowserPlatform:
             await joining.aclose()
             await self._leave(visit)
 
-    def _hear(self, message: PageMessage | None) -> Iterator[Fact]:
+    def _hear(self, message: Told | None) -> Iterator[Fact]:
         if message is not None and self._ears is not None:
             yield from self._ears.hear(message)
 
-    def _look(self, visit: Visit, joining: Joining) -> Iterator[Fact]:
+    def _look(self, visit: Visit, joining: Joining, *, is_behind: bool) -> Iterator[Fact]:
         facts, snapshot, now_s = visit.facts(), visit.snapshot(), time.monotonic()
         verdict = self._judge(snapshot)
         if self._ears is not None:
-            yield from self._ears.look(facts, snapshot)
+            yield from self._ears.look(facts, snapshot, is_behind=is_behind)
         step = self._stay.look(
             verdict,
             others=snapshot.others(self._guest.name),

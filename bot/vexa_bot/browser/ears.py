@@ -4,10 +4,12 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from vexa_bot.browser.attribution import LOUD, Attribution
-from vexa_bot.browser.page_messages import AudioChunk, PageFacts, PageMessage, SpeakingNow, TrackEnded, TrackFacts
+from vexa_bot.browser.inbox import AudioLost, Told
+from vexa_bot.browser.page_messages import AudioChunk, PageFacts, SpeakingNow, TrackEnded, TrackFacts
 from vexa_bot.browser.page_script import REPORT_EVERY_MS
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot
@@ -45,25 +47,29 @@ class Ears:
         self._muted: frozenset[str] = frozenset()
         """The names of those who are shown as muted."""
         self._deaf_looks: Counter[TrackId] = Counter()
-        self._held: defaultdict[TrackId, list[AudioChunk]] = defaultdict(list)
+        self._held: defaultdict[TrackId, list[AudioChunk | AudioLost]] = defaultdict(list)
         self._known_faults: set[str] = set()
         self._orphans_until_s: float | None = None
 
-    def hear(self, message: PageMessage) -> Iterator[Fact]:
-        """Take in sound or its end, or who is shown as speaking."""
+    def hear(self, message: Told) -> Iterator[Fact]:
+        """Take in sound, its loss or its end, or who is shown as speaking."""
         if isinstance(message, AudioChunk):
-            unset = message.model_copy(update={"at": self._clock.unset_ms(message.at)})
-            self._held[message.doc, message.track].append(unset)
-            if not self._is_held((message.doc, message.track)):
-                yield from self._release((message.doc, message.track))
+            yield from self._hold(self._unset(message), (message.doc, message.track))
+        elif isinstance(message, AudioLost):
+            lost = replace(message, first=self._unset(message.first), last=self._unset(message.last))
+            yield from self._hold(lost, (message.last.doc, message.last.track))
         elif isinstance(message, TrackEnded):
             yield from self._release((message.doc, message.track))
             yield from self._tracks.end((message.doc, message.track))
         elif isinstance(message, SpeakingNow) and self._is_mixed:
             yield from self._speaking.look(round(self._clock.unset_ms(message.at)) - self._zero_unix_ms, message.names)
 
-    def look(self, facts: Sequence[PageFacts], snapshot: Snapshot) -> Iterator[Fact]:
-        """Take in what the page shows: whose tracks they are, and whether capture works."""
+    def look(self, facts: Sequence[PageFacts], snapshot: Snapshot, *, is_behind: bool = False) -> Iterator[Fact]:
+        """
+        Take in what the page shows: whose tracks they are, and whether capture works.
+
+        A bot that `is_behind` has not heard yet what came in, so that no track counts as silent.
+        """
         tracks = {(each.doc, track.number): track for each in facts for track in each.tracks}
         self.is_loud = any(track.level > LOUD or track.peak > LOUD for track in tracks.values())
         tiles = {(each.doc, number): name for each in facts for number, name in each.owners.items()}
@@ -71,7 +77,8 @@ class Ears:
         self._muted = self._site.muted(snapshot)
         yield from self._check_capture(facts, tracks)
         yield from self._name(tracks, snapshot)
-        yield from self._tracks.silence(self._clock.now_unix_ms())
+        if not is_behind:
+            yield from self._tracks.silence(self._clock.now_unix_ms())
         if self._orphans_until_s is not None and time.monotonic() > self._orphans_until_s:
             self._orphans_until_s = None
             yield from self._tracks.give_up_orphans(self._clock.now_unix_ms())
@@ -98,10 +105,21 @@ class Ears:
         is_open = self._owners.get(track) is None and self._tracks.key_of(track) is None
         return self._tracks.has_orphans and is_open and len(self._held[track]) < HELD_CHUNKS
 
+    def _unset(self, chunk: AudioChunk) -> AudioChunk:
+        return chunk.model_copy(update={"at": self._clock.unset_ms(chunk.at)})
+
+    def _hold(self, heard: AudioChunk | AudioLost, track: TrackId) -> Iterator[Fact]:
+        self._held[track].append(heard)
+        if not self._is_held(track):
+            yield from self._release(track)
+
     def _release(self, track: TrackId) -> Iterator[Fact]:
-        for chunk in self._held.pop(track, []):
-            owner = self._owners.get(track)
-            yield from self._tracks.hear(chunk, speaker=owner, is_muted=owner in self._muted)
+        owner = self._owners.get(track)
+        for heard in self._held.pop(track, []):
+            if isinstance(heard, AudioLost):
+                yield from self._tracks.lose(heard, speaker=owner)
+            else:
+                yield from self._tracks.hear(heard, speaker=owner, is_muted=owner in self._muted)
 
     def _name(self, tracks: dict[TrackId, TrackFacts], snapshot: Snapshot) -> Iterator[Fact]:
         key_by_track = {id_: key for id_ in tracks if (key := self._tracks.key_of(id_)) is not None}

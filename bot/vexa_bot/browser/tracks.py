@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from vexa_bot.browser.inbox import AudioLost
 from vexa_bot.browser.page_messages import SAMPLES_PER_MS, AudioChunk
 from vexa_bot.capture import AudioHeard, AudioMissed, Fact, StreamEnded, StreamFound
 from vexa_bot.session_clock import BYTES_PER_MS
@@ -102,6 +103,17 @@ class Tracks:
             yield from self._begin(track, max(0, position_ms), speaker)
         why = MissingReason.CAPTURE_SILENT if is_deaf else MissingReason.MUTED if is_muted and not is_sound else None
         yield from _continue(self._streams[track], position_ms, samples, missing_because=why)
+
+    def lose(self, lost: AudioLost, *, speaker: str | None) -> Iterator[Fact]:
+        """Note that sound was given up, for want of room; zeros before a stream begins are nothing."""
+        track, length_ms = (lost.last.doc, lost.last.track), len(lost.last.samples) // BYTES_PER_MS
+        from_ms = self._place(lost.first, len(lost.first.samples) // BYTES_PER_MS)
+        until_ms = self._place(lost.last, length_ms) + length_ms
+        if track not in self._streams:
+            if not lost.has_sound:
+                return
+            yield from self._begin(track, max(0, from_ms), speaker)
+        yield from _miss(self._streams[track], until_ms, MissingReason.BOT_BUFFER_FULL)
 
     def note_deaf(self, track: TrackId) -> bool:
         """Note that a track is loud and its capture is not; tell whether that is new."""

@@ -14,7 +14,8 @@ from playwright.async_api import Browser, Dialog, Frame, Page, Request, WebSocke
 from playwright.async_api import Error as PlaywrightError
 
 from vexa_bot.browser.chromium import START_LIMIT_S, Chromium, open_chromium
-from vexa_bot.browser.page_messages import PageFacts, PageMessage, StreamMessage, parse_page_message
+from vexa_bot.browser.inbox import Inbox, Told
+from vexa_bot.browser.page_messages import PageFacts, PageMessage, parse_page_message
 from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
 from vexa_bot.browser.snapshot import Snapshot, merge
@@ -23,7 +24,6 @@ from vexa_bot.capture import AttendanceFailed
 from vexa_events.errors import InvalidMessage
 
 logger = logging.getLogger(__name__)
-MAX_MESSAGES = 2_000
 MAX_SIGNALS = 200
 MAX_SIGNAL_CHARS = 64 * 1024
 MAX_FAILED = 20
@@ -34,7 +34,7 @@ NEEDED = frozenset({"script", "stylesheet", "document"})
 
 
 @dataclass(slots=True)
-class _Told:
+class _Report:
     facts: PageFacts
     at_s: float
 
@@ -47,11 +47,10 @@ class Visit:
         self.failed_resources: deque[str] = deque(maxlen=MAX_FAILED)
         self._page = page
         self._site = site
-        self._messages: asyncio.Queue[StreamMessage] = asyncio.Queue(MAX_MESSAGES)
-        self._told: dict[Frame, _Told] = {}
+        self._inbox = Inbox()
+        self._told: dict[Frame, _Report] = {}
         self._signals: deque[str] = deque(maxlen=MAX_SIGNALS)
         self._lost: str | None = None
-        self._dropped = 0
         page.on("crash", lambda _: self._lose("the page crashed"))
         page.on("close", lambda _: self._lose("the page closed"))
         page.on("dialog", self._answer_dialog)
@@ -65,17 +64,22 @@ class Visit:
         """Why there is no page any more; None while there is one."""
         return self._lost
 
-    async def next_message(self, within_s: float) -> StreamMessage | None:
+    async def next_message(self, within_s: float) -> Told | None:
         """Wait for what is heard or who speaks; None where none came in time."""
         try:
             async with asyncio.timeout(within_s):
-                return await self._messages.get()
+                return await self._inbox.next()
         except TimeoutError:
             return None
 
-    def waiting_messages(self) -> list[StreamMessage]:
+    def waiting_messages(self) -> list[Told]:
         """Take what came in and was not read yet."""
-        return [self._messages.get_nowait() for _ in range(self._messages.qsize())]
+        return self._inbox.take_all()
+
+    @property
+    def is_heard_out(self) -> bool:
+        """Whether all that came in was read."""
+        return self._inbox.is_empty
 
     def facts(self) -> list[PageFacts]:
         """Return what each frame told last."""
@@ -119,12 +123,9 @@ class Visit:
 
     def _take(self, message: PageMessage, frame: Frame) -> None:
         if isinstance(message, PageFacts):
-            self._told[frame] = _Told(message, time.monotonic())
-        elif self._messages.full():
-            self._dropped += 1
-            logger.error("page messages dropped, the bot does not keep up", extra={"dropped": self._dropped})
+            self._told[frame] = _Report(message, time.monotonic())
         else:
-            self._messages.put_nowait(message)
+            self._inbox.put(message)
 
     def _lose(self, why: str) -> None:
         self._lost = self._lost or why

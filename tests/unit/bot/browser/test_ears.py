@@ -112,6 +112,21 @@ def test_a_loud_track_of_which_no_sample_comes_is_missing_audio() -> None:
     assert missed[-1].until_ms > 24_000
 
 
+def test_a_bot_that_was_held_up_takes_no_track_for_silent() -> None:
+    """What came in meanwhile waits to be heard, and would be given up."""
+    now_s = [1_000.0]
+    clock = WallClock(wall=lambda: now_s[0], steady=lambda: now_s[0])
+    ears = Ears(JanusSite("http://localhost/"), zero_at=datetime.fromtimestamp(1_000.0, UTC), clock=clock)
+    at = {"at": 1_000_200.0}
+    facts = list(ears.hear(_chunk(0).model_copy(update=at)))
+    now_s[0] += 30.0
+
+    facts += ears.look([_facts()], NOW, is_behind=True)
+    facts += ears.hear(_chunk(1).model_copy(update={"at": 1_000_400.0}))
+
+    assert [type(fact) for fact in facts] == [StreamFound, AudioHeard, AudioHeard]
+
+
 def test_a_quiet_track_is_no_fault(ears: Ears) -> None:
     """Its zeros are audio."""
     list(ears.hear(_chunk(0)))
