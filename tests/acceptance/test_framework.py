@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_local.chaos.clocks import Clocks
 from vexa_local.chaos.recordings import read_recordings, shortened
@@ -16,7 +17,6 @@ from vexa_local.chaos.user import User, new_key
 
 RECORDING = "standup"
 LENGTH_S = 8.0
-DEADLINE_S = 90.0
 
 
 @pytest.mark.slow
@@ -31,7 +31,9 @@ async def test_a_meeting_is_stored_whole_under_the_frameworks_command(
     async with standing(stack, [meeting]) as stand:
         commands = [stand.victims.parts[name].spec.command[0] for name in ("admin", "bots", "collector", "webhooks")]
         key = await new_key(stack.direct.gateway, admin_key=stack.secrets.admin_api_key, email="ann@example.org")
-        async with httpx.AsyncClient(base_url=stack.direct.gateway, headers={"X-API-Key": key}) as client:
+        async with httpx.AsyncClient(
+            base_url=stack.direct.gateway, headers={"X-API-Key": key}, timeout=DEADLINE_S
+        ) as client:
             user = User(client)
             attendance = await user.send_bot(meeting)
             async with asyncio.timeout(DEADLINE_S):

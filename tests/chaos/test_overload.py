@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_local.chaos.attendance import Attendance, Meeting
 from vexa_local.chaos.clocks import Clocks
@@ -25,7 +26,6 @@ READING_S = 1.5
 MOST_LAG_S = 1
 """Workers fall behind with every reading."""
 EDGE_S = 0.5
-DEADLINE_S = 90.0
 WARNING = re.compile(rb"overload: ([0-9.]+)-([0-9.]+) s will not be transcribed")
 METRIC = re.compile(r'^vexa_pool_audio_shed_seconds_total\{reason="overload"\} ([0-9.]+)$', re.MULTILINE)
 Intervals = list[tuple[float, float]]
@@ -88,7 +88,9 @@ async def attend_overloaded(folder: Path, meetings_dir: Path, offset: int) -> At
     async with standing(stack, meetings) as stand:
         stand.victims.links["pool"].overhear = wire.heard.extend
         key = await new_key(stack.direct.gateway, admin_key=stack.secrets.admin_api_key, email="ann@example.org")
-        async with httpx.AsyncClient(base_url=stack.direct.gateway, headers={"X-API-Key": key}) as client:
+        async with httpx.AsyncClient(
+            base_url=stack.direct.gateway, headers={"X-API-Key": key}, timeout=DEADLINE_S
+        ) as client:
             user = User(client)
             attendances = [await user.send_bot(meeting) for meeting in meetings]
             transcripts = [await heard_out(user, each, stack.direct.collector) for each in attendances]
@@ -99,7 +101,7 @@ async def attend_overloaded(folder: Path, meetings_dir: Path, offset: int) -> At
 
 async def heard_out(user: User, attendance: Attendance, collector_url: str) -> dict[str, Any]:
     """Wait until the transcript is final."""
-    async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient() as client:
+    async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient(timeout=DEADLINE_S) as client:
         while not (transcript := await user.transcript(attendance))["finalized"]:
             await client.post(f"{collector_url}/internal/tick")
             await asyncio.sleep(0.2)
@@ -107,7 +109,7 @@ async def heard_out(user: User, attendance: Attendance, collector_url: str) -> d
 
 
 async def shed_s(port: int) -> float:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         text = (await client.get(f"http://{LOOPBACK}:{port}/metrics")).text
     return sum(float(value) for value in METRIC.findall(text))
 

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.benchmarks.stage import Databases, new_key, open_meeting
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -53,7 +54,7 @@ def test_the_shell_serves_the_function_and_its_health(name: str, environment: di
     port = free_port()
     with serving(in_shell(name, port), environment, port=port) as url:
         answer = refused(url, name)
-        health = httpx.get(f"{url}/healthz")
+        health = httpx.get(f"{url}/healthz", timeout=DEADLINE_S)
 
     assert answer.json()["detail"]
     assert (health.status_code, health.text) == (200, "ok")
@@ -65,8 +66,8 @@ def test_prometheus_reads_at_a_port_that_users_do_not_reach(name: str, environme
     port, metrics_port = free_port(), free_port()
     with serving(in_shell(name, port), environment | {"METRICS_PORT": str(metrics_port)}, port=port) as url:
         refused(url, name)
-        at_own_port = httpx.get(f"{url}/metrics", timeout=10)
-        told = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).text
+        at_own_port = httpx.get(f"{url}/metrics", timeout=DEADLINE_S)
+        told = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=DEADLINE_S).text
 
     method, path, status = REFUSED[name]
     labels = {"http_request_method": method, "http_route": path, "http_response_status_code": str(status)}
@@ -153,7 +154,7 @@ def in_shell(name: str, port: int) -> list[str]:
 
 def refused(url: str, name: str) -> httpx.Response:
     method, path, status = REFUSED[name]
-    answer = httpx.request(method, url + path, timeout=10)
+    answer = httpx.request(method, url + path, timeout=DEADLINE_S)
     assert answer.status_code == status, answer.text
     return answer
 
@@ -177,7 +178,7 @@ def _wait_until_it_answers(process: "subprocess.Popen[bytes]", url: str) -> None
     while time.monotonic() < deadline:
         assert process.poll() is None, "the server ended"
         try:
-            httpx.get(f"{url}/", timeout=5)
+            httpx.get(f"{url}/", timeout=DEADLINE_S)
         except httpx.TransportError:
             time.sleep(0.05)
         else:

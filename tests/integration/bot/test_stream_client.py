@@ -10,7 +10,7 @@ from http import HTTPStatus
 import httpx
 import pytest
 from tests.integration.bot.conftest import BotsTwin, PoolTwin
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_bot.bots_client import BotsClient, SessionRejected
 from vexa_bot.credential import Credential
@@ -49,7 +49,7 @@ class _Stream:
 
     async def ended(self) -> None:
         assert self.task is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             await self.task
 
     def hear(self, samples: bytes) -> None:
@@ -71,7 +71,7 @@ def _backoff() -> Backoff:
 async def stream(pool: PoolTwin, bots: BotsTwin) -> AsyncIterator[_Stream]:
     """A stream with room for 150 seconds, not yet started."""
     buffer = ReplayBuffer(bytes_per_stream=150_000 * BYTES_PER_MS, max_bytes=150_000 * BYTES_PER_MS)
-    async with httpx.AsyncClient(base_url=bots.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=bots.url, trust_env=False, timeout=DEADLINE_S) as http:
         calls = BotsClient(http, "session", credential=CREDENTIAL, new_backoff=_backoff, limit_s=10.0)
         client = StreamClient(
             identity=StreamIdentity(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import MAX_EVENT_BYTES, Event, parse_http
 from vexa_events.errors import InvalidMessage, Unavailable
@@ -74,7 +75,7 @@ def answering(status: int, body: bytes = b"") -> Sink:
 
 
 async def publish(url: str, event: Event = EVENT, *, timeout_s: float = 10.0) -> None:
-    async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as client:
         await SinkPublisher(client, url, timeout_s=timeout_s).publish(event)
 
 
@@ -142,7 +143,7 @@ async def test_a_sink_that_asks_is_told_who_publishes(tmp_path: Path) -> None:
     """The token is read for each event, as it is renewed while we run; without one nothing is posted."""
     sink, token_file = answering(202), tmp_path / "token"
 
-    async with running(sink) as url, httpx.AsyncClient(trust_env=False) as client:
+    async with running(sink) as url, httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as client:
         publisher = SinkPublisher(client, url, token_file=token_file)
         with pytest.raises(Unavailable, match="token cannot be read: No such file"):
             await publisher.publish(EVENT)

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import Event, parse_http
 from vexa_events.identity import UserId
@@ -162,7 +163,7 @@ def bots_env(postgres_url: str, valkey_url: str, sink: Sink, tmp_path: Path) -> 
         "REDIS_URL": valkey_url,
         "TOKEN_SIGNING_KEY": SIGNING_KEY,
         "K_SINK": sink.url,
-        "BOT_COMMAND": "sleep 30",
+        "BOT_COMMAND": "sleep 600",
         "BOT_RUN_DIR": str(tmp_path / "bots"),
         "BOT_MANAGER_URL": "http://127.0.0.1:9",
         "STREAM_URL": "ws://127.0.0.1:9",
@@ -292,7 +293,7 @@ async def api_key(make_key: MakeKey) -> str:
 @pytest.fixture
 async def api(gateway_url: str, api_key: str) -> AsyncIterator[httpx.AsyncClient]:
     """A user's client."""
-    async with httpx.AsyncClient(base_url=gateway_url, headers={"x-api-key": api_key}) as client:
+    async with httpx.AsyncClient(base_url=gateway_url, headers={"x-api-key": api_key}, timeout=DEADLINE_S) as client:
         yield client
 
 

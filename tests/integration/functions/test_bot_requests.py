@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_events.errors import InvalidMessage
 from vexa_events.identity import Task
@@ -394,7 +395,7 @@ async def _write_worker(
 
 
 async def _content(file: Path) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         while not (text := await asyncio.to_thread(_read, file)):
             await asyncio.sleep(0.02)
     return text

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.waiting import DEADLINE_S
 
 from vexa_functions.hosting.protocol import MAX_HEAD_BYTES, BoundedHttp
 
@@ -50,7 +51,7 @@ async def serving(protocol: type[BoundedHttp], app: ASGIApp = count) -> AsyncIte
 async def status_of(port: int, request: bytes) -> bytes:
     """Send a beginning, and read what is said to it before the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE_S):
         with contextlib.suppress(ConnectionError):
             writer.write(request)
             await writer.drain()
@@ -95,7 +96,7 @@ async def test_an_empty_line_after_an_answer_begins_a_head() -> None:
         await reader.readuntil(b"\r\n\r\n0")
         writer.write(b"\r\n")
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE_S):
             rest = await reader.read()
             await closed(writer)
 
@@ -104,7 +105,10 @@ async def test_an_empty_line_after_an_answer_begins_a_head() -> None:
 
 async def test_bodies_and_later_requests_are_none_of_it() -> None:
     """Any number of requests on one connection, with bodies of any size, each with a head of its own."""
-    async with serving(BoundedHttp) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with (
+        serving(BoundedHttp) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S) as client,
+    ):
         headers = {"x-long": "a" * (MAX_HEAD_BYTES // 2)}
         answers = [await client.post("/", content=b"b" * size, headers=headers) for size in (4 * MAX_HEAD_BYTES, 0, 1)]
 
@@ -115,7 +119,7 @@ async def test_a_body_that_goes_on_after_its_answer_is_no_head() -> None:
     """Who sends more than is taken still reads why, and may ask again on the same connection."""
     async with serving(BoundedHttp, refuse) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE_S):
             writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (4 * MAX_HEAD_BYTES))
             await reader.readuntil(b"too much")
             writer.write(b"b" * (4 * MAX_HEAD_BYTES) + b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -131,7 +135,7 @@ async def test_a_body_without_end_is_given_up_once_it_is_answered() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(DEADLINE_S):
                 while not reader.at_eof():
                     writer.write(b"b")
                     with contextlib.suppress(TimeoutError):
@@ -144,7 +148,7 @@ async def test_what_comes_behind_a_body_is_no_header() -> None:
     """Headers are checked before the body is read."""
     async with serving(BoundedHttp, tell_headers) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE_S):
             writer.write(b"POST / HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")
             writer.write(b"1\r\nb\r\n0\r\nx-api-key: late\r\n\r\n")
             answer = await reader.read()

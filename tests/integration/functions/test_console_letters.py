@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from starlette.types import ASGIApp
+from tests.waiting import DEADLINE_S
 
 from vexa_events.envelope import Event, encode_binary
 from vexa_events.errors import NotFound, Unavailable
@@ -41,7 +42,7 @@ async def test_a_wrong_key_or_an_absent_function_is_told(dead_letters: httpx.Asy
     async with httpx.AsyncClient(transport=httpx.ASGITransport(_app(dead_letters))) as client:
         with pytest.raises(Unavailable, match=r"401|403"):
             await FunctionLetters(client, "http://dead-letters", admin_key="wrong").listed()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         with pytest.raises(Unavailable, match="ConnectError"):
             await FunctionLetters(client, "http://127.0.0.1:9", admin_key=ADMIN_KEY).listed()
 

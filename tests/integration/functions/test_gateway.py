@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import websockets
+from tests.waiting import DEADLINE_S
 
 from vexa_events.identity import MeetingId
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment
@@ -36,7 +37,7 @@ async def test_one_host_serves_users_and_administrators(api: httpx.AsyncClient, 
 @pytest.mark.parametrize(("key", "status"), [("", 401), ("vxa_unknown", 403), ("ключ", 403)])
 async def test_a_wrong_key_is_refused_with_a_reason(gateway_url: str, key: str, status: int) -> None:
     """401 without a key, 403 for one that is nobody's."""
-    async with httpx.AsyncClient(base_url=gateway_url) as client:
+    async with httpx.AsyncClient(base_url=gateway_url, timeout=DEADLINE_S) as client:
         answer = await client.get("/meetings", headers={b"x-api-key": key.encode()})
 
     assert answer.status_code == status
@@ -52,7 +53,7 @@ async def test_a_user_cannot_smuggle_an_identity(api: httpx.AsyncClient) -> None
 
 async def test_a_function_that_is_down_is_503(start_gateway: Any, api_key: str) -> None:
     """Infrastructure is never blamed on the key."""
-    async with httpx.AsyncClient(base_url=await start_gateway()) as client:
+    async with httpx.AsyncClient(base_url=await start_gateway(), timeout=DEADLINE_S) as client:
         answer = await client.get("/meetings", headers={"x-api-key": api_key})
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
@@ -149,6 +150,6 @@ async def _say(socket: websockets.ClientConnection, **message: Any) -> None:
 
 
 async def _hear(socket: websockets.ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         heard: dict[str, Any] = json.loads(await socket.recv())
     return heard

@@ -9,7 +9,7 @@ misbehaves. The tick comes as often as it likes.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,7 +98,10 @@ class Meeting:
         token = issue_session_token(self.claims, key=self.signing_key, now=now, lifetime=timedelta(hours=1))
         path = f"/internal/sessions/{self.claims.session_uid}/{what}"
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        answer = await self.bots.post(path, content=body.model_dump_json(), headers=headers)
+        while (
+            answer := await self.bots.post(path, content=body.model_dump_json(), headers=headers)
+        ).status_code == 503:
+            await asyncio.sleep(0.05)
         assert answer.is_success, answer.text
         return answer
 
@@ -137,13 +140,13 @@ async def meeting(bots: httpx.AsyncClient, broker: None, user: dict[str, str], s
 async def produce(meeting: Meeting, stream_uid: str, sink_url: str, valkey: "redis.Redis") -> None:
     """Publish all at once, so that the order can suffer, then as a worker does: the oldest again until it is stored."""
     waiting = Unacknowledged(epoch=1)
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         publisher = SinkPublisher(client, sink_url)
         async with asyncio.TaskGroup() as burst:
             for first in [meeting.batch(stream_uid, seq) for seq in range(BATCHES)]:
                 waiting.add(first)
                 waiting.accepted(first, _now_s())
-                burst.create_task(publisher.publish(committed_event(first)))
+                burst.create_task(_publish(publisher, first))
         while not waiting.is_empty:
             if text := await valkey.get(stored_key(stream_uid)):
                 waiting.acknowledge(StoredMark.model_validate_json(text))
@@ -167,7 +170,7 @@ async def ticking(*functions: httpx.AsyncClient) -> AsyncIterator[None]:
     async def tick() -> None:
         while not is_over.is_set():
             for function in functions:
-                assert (await function.post("/internal/tick")).status_code == 204
+                assert (await function.post("/internal/tick")).status_code in {204, 503}
             await asyncio.sleep(0.2)
 
     async with asyncio.TaskGroup() as tasks:
@@ -221,6 +224,12 @@ async def finalized(collector: httpx.AsyncClient, user: dict[str, str]) -> dict[
             if read["finalized"]:
                 return read
             await asyncio.sleep(0.05)
+
+
+async def _publish(publisher: SinkPublisher, batch: TranscriptCommitted) -> None:
+    """Publish once; what is not taken in time is sent again later, as what was lost is."""
+    with suppress(Unavailable):
+        await publisher.publish(committed_event(batch))
 
 
 def _now_s() -> float:

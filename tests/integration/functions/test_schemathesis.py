@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_functions.gateway.table import DOCUMENT
 
@@ -49,7 +50,7 @@ async def test_every_answer_is_one_that_the_document_promises(
     config = tmp_path / "schemathesis.toml"
     config.write_text(named)
 
-    async with httpx.AsyncClient(base_url=url, headers=keys) as client:
+    async with httpx.AsyncClient(base_url=url, headers=keys, timeout=DEADLINE_S) as client:
         await client.post("/bots", json={"platform": "replay", "native_meeting_id": "standup"})
         status, told = await schemathesis(config, url, keys, options)
         still_valid = await client.get("/meetings")

@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 import websockets
+from tests.waiting import DEADLINE_S
 
 from vexa_events.identity import StreamKind, Task, UserId
 from vexa_events.session_token import SessionClaims, issue_session_token
@@ -300,7 +301,7 @@ async def hear_all(url: str, at: str, headers: dict[str, str]) -> tuple[list[Any
         with suppress(websockets.ConnectionClosed):
             await socket.send(json.dumps(order))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE_S):
                 while len(heard) < 2:
                     heard.append(json.loads(await socket.recv()))
         except websockets.ConnectionClosed as closed:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-from tests.waiting import until_locked_out
+from tests.waiting import DEADLINE_S, until_locked_out
 
 from vexa_events.callbacks import StreamReport
 from vexa_events.envelope import Event
@@ -188,7 +188,7 @@ async def test_deleting_a_meeting_while_it_is_finalized_locks_nobody_out(
         await tables.sessions.enter(session, BotStatus.COMPLETED, reason=None, evidence=None, at=datetime.now(UTC))
     finalizer = Finalizer(store, Relay(store, Sent(), source="/vexa/collector"), timeout_s=0)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         async with store.transaction() as tables:
             await tables.erasure.hold(meeting_id)
             sweeping = asyncio.create_task(finalizer.sweep())

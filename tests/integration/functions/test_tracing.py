@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_events.trace_context import read_context
 from vexa_functions.admin.app import build as build_admin
@@ -59,7 +59,7 @@ async def behind(serve: Serve) -> str:
 
 async def headers_behind(gateway: str, **headers: str) -> dict[str, str]:
     """Ask the gateway for what is forwarded; return what came to whom it was forwarded to."""
-    async with httpx.AsyncClient(base_url=gateway) as client:
+    async with httpx.AsyncClient(base_url=gateway, timeout=DEADLINE_S) as client:
         answer = await client.get("/admin/users", headers={"x-admin-api-key": ADMIN_KEY, **headers})
     assert answer.status_code == 200, answer.text
     told: dict[str, str] = answer.json()

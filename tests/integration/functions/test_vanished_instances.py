@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 
 from vexa_functions.bots.app import build
 from vexa_functions.bots.settings import BotsSettings
@@ -24,7 +25,7 @@ KEY = {"idempotency-key": "order-66"}
 def hung_engine() -> Iterator[socket.socket]:
     """A Docker engine that takes calls and answers none."""
     with socket.create_server(("127.0.0.1", 0)) as engine:
-        engine.settimeout(20)
+        engine.settimeout(DEADLINE_S)
         yield engine
 
 
@@ -88,7 +89,7 @@ def _docker_at(engine: socket.socket) -> dict[str, str]:
 
 
 async def _ask(url: str, user: dict[str, str]) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client, asyncio.timeout(30):
+    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as client, asyncio.timeout(DEADLINE_S):
         while True:
             try:
                 await client.get(url)
@@ -103,7 +104,10 @@ async def _until_launched(env: dict[str, str], user: dict[str, str]) -> dict[str
     """Send the request again, as clients do that got no answer, until it is known how its bot is called."""
     function = build(BotsSettings.from_env(env | {"BOT_LAUNCH_AGAIN_S": "0.2"}))
     transport = httpx.ASGITransport(function.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://function") as client, asyncio.timeout(20):
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://function") as client,
+        asyncio.timeout(DEADLINE_S),
+    ):
         while True:
             answer = await client.post("/bots", json=STANDUP, headers=user | KEY)
             assert answer.status_code == 201

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_local.state import State, read_env_file
 
@@ -56,7 +57,7 @@ def test_a_stack_comes_up_serves_and_goes_without_a_trace(up: Up) -> None:
     family = [psutil.Process(up.process.pid), *psutil.Process(up.process.pid).children(recursive=True)]
 
     key = {"X-API-Key": environment["VEXA_API_KEY"]}
-    answer = httpx.get(environment["VEXA_API_URL"] + "/meetings", headers=key, trust_env=False)
+    answer = httpx.get(environment["VEXA_API_URL"] + "/meetings", headers=key, trust_env=False, timeout=DEADLINE_S)
     second = subprocess.run(
         [sys.executable, "-m", "vexa_local", "up", "--port-offset", str(up.offset)],
         capture_output=True,

@@ -57,7 +57,7 @@ class Pool:
 
 
 async def metric(port: int, name: str) -> float:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as http:
         text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
     return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
@@ -108,7 +108,7 @@ async def start_envoy(stack: AsyncExitStack, workers: Sequence[ARunningWorker], 
 async def healthy(admin_port: int, wanted: int) -> bool:
     """Tell whether so many workers are in rotation."""
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as http:
             text = (await http.get(f"http://127.0.0.1:{admin_port}/stats?filter=workers.membership_healthy")).text
     except httpx.HTTPError:
         return False

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 import pytest
+from tests.waiting import DEADLINE_S
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -29,7 +30,7 @@ async def pings_without_an_answer(port: int, *, wanted: int) -> int:
     protocol.send_request(protocol.connect())
     writer.writelines(protocol.data_to_send())
     seen = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while seen < wanted and (data := await reader.read(4_096)):
             protocol.receive_data(data)
             events = protocol.events_received()

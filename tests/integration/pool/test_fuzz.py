@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from tests.waiting import DEADLINE_S
 from websockets.asyncio.server import ServerConnection
 
 from vexa_events.callbacks import Gap
@@ -37,7 +38,7 @@ from vexa_pool.server.samples import LOUDEST, read_samples
 from vexa_pool.server.services import Patience, Services
 from vexa_pool.server.slots import Slots
 
-from .conftest import DEADLINE_S, WORDS, bound_hello
+from .conftest import WORDS, bound_hello
 
 PARSED = 165_000
 CARRIED = 36_000

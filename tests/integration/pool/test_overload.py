@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 import httpx
+from tests.waiting import DEADLINE_S
 
 from vexa_events.identity import MissingReason
 from vexa_events.transcript import SpanKind
@@ -48,7 +49,7 @@ async def play(client: Client) -> None:
 
 
 async def metric(port: int, name: str) -> float:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as http:
         text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
     return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0.0)
 

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 from tests.telemetry import otlp_receiver
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_events.callbacks import Gap
 from vexa_events.identity import MissingReason
@@ -149,12 +149,12 @@ async def test_one_client_too_many_is_told_to_wait(start_worker: StartWorker) ->
 
     assert second.messages[0].is_wait
     assert isinstance(second.messages[0].message, float)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{worker.port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{worker.port}", timeout=DEADLINE_S) as http:
         assert (await http.get("/healthz")).status_code == 200
         assert (await http.get("/readyz")).status_code == 503
         await first.end()
         await first.listen()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while (await http.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.01)
 
@@ -170,7 +170,7 @@ async def test_a_slot_is_free_again_after_a_client_vanished(start_worker: StartW
         second = await worker.client()
         return (await second.until(lambda _: True)).is_ready
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while not await is_served():
             await asyncio.sleep(0.05)
 

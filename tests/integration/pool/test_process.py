@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psutil
+from tests.waiting import DEADLINE_S
 from websockets.asyncio.client import connect
 
 from vexa_events.stream import Hello, encode_hello, parse_server_message
 
-from .conftest import DEADLINE_S, model_dir
+from .conftest import model_dir
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import av
 import httpx
 import numpy as np
 import pytest
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_pool.app import silero_detectors
 from vexa_pool.engine.ears import Ears
@@ -28,7 +28,7 @@ from vexa_pool.server.recordings.form import MOST_BYTES
 from vexa_pool.server.recordings.transcriber import MOST_AT_ONCE, Transcriber
 from vexa_pool.streaming.window import Transcription
 
-from .conftest import DEADLINE_S, WORDS, Samples, StartWorker, load_track
+from .conftest import WORDS, Samples, StartWorker, load_track
 
 SAID = "we lost no rows last night"
 KEY = "the key that opens this worker"

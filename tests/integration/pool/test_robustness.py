@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_events.stream import Hello
 from vexa_pool.app import silero_detectors
@@ -195,7 +196,7 @@ async def test_a_frame_of_a_hundred_megabytes_is_not_taken_in(worker: Worker) ->
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
     writer.write(f"GET / HTTP/1.1\r\nHost: a\r\n{upgrade}\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"\x82\xff" + (100_000_000).to_bytes(8, "big") + bytes(4) + bytes(1_000))
         closing = await reader.read(4)

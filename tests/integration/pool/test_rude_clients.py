@@ -35,7 +35,7 @@ HALF_OPEN = 100
 
 async def refused(port: int, reason: str) -> float:
     """Ask the worker how many connections it ended for a reason."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as http:
         lines = (await http.get(f"http://127.0.0.1:{port}/metrics")).text.splitlines()
     name = f'vexa_pool_connections_refused_total{{reason="{reason}"}} '
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 import redis.asyncio as redis
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_events.live import FIELD, LiveKind, LiveMessage, feed_key
 from vexa_events.transcript import Word
@@ -121,7 +121,7 @@ async def test_hypotheses_reach_the_live_feed_under_their_later_id(
     client = await storing_worker.client(bound_hello())
     await client.send(spell(WORDS, length_s=2.5))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while not (entries := await valkey.xrange(feed_key(7))):
             await asyncio.sleep(0.01)
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 
 import redis.asyncio as redis
+from tests.waiting import DEADLINE_S
 
 from vexa_events.identity import Task
 from vexa_events.live import WORKER_LIFETIME_S, WORKER_PREFIX, WorkerSlots, worker_key
@@ -27,7 +28,7 @@ class _Polyglot(ScriptedModel):
 
 async def slots_of(valkey: "redis.Redis", until: Callable[[WorkerSlots], bool]) -> WorkerSlots:
     """Wait for the only worker to say something."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while True:
             for key in await valkey.keys(f"{WORKER_PREFIX}*"):
                 value = await valkey.get(key)

@@ -32,6 +32,7 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tests.waiting import DEADLINE_S
 
 from vexa_functions.bots.launchers.docker import DEPLOYMENT_LABEL, ContainerShape, DockerLauncher, container_arguments
 from vexa_functions.bots.launchers.kubernetes import KubernetesLauncher
@@ -195,7 +196,7 @@ class ClusterTwin:
 
     async def break_off(self, bot: NewBot) -> None:
         """Make a Job, and neither its Secret nor its start."""
-        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as api:
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, timeout=DEADLINE_S) as api:
             path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
             made = await api.post(self.url + path, json=job_of(bot, self.shape()).to_dict())
         assert made.status_code == HTTPStatus.CREATED

@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.waiting import DEADLINE_S
 
 from vexa_functions.bots.app import build
 from vexa_functions.bots.settings import BotsSettings
@@ -51,7 +52,7 @@ class Office:
 
     async def fate(self) -> tuple[str, str | None, str]:
         """Wait until the meeting has ended; return its status, reason and evidence."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE_S):
             while True:
                 async with self.store.reading() as tables:
                     ((meeting, *_),) = [await tables.meetings.page(skip=0, limit=1)]
@@ -117,7 +118,7 @@ def count_left(postgres_url: str, store: Store, collector: httpx.AsyncClient, de
 
     async def settled() -> Left:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE_S):
                 while await count() != Left(0, 0, {}):
                     await asyncio.sleep(0.1)
         return await count()
@@ -204,7 +205,7 @@ async def test_a_page_that_never_loads(
     before = await count_left()
     async with open_office(BOT_SELF_HOSTED=f"janus={silent_server}", BOT_JOIN_LIMIT_S="10") as office:
         answer = await office.ask(meeting_url=f"http://{silent_server}/videoroomtest.html?room=1")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE_S):
             while _count_processes(deployment) < 3:
                 await asyncio.sleep(0.1)
         status, reason, evidence = await office.fate()

@@ -9,6 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from tests.waiting import DEADLINE_S
 
 from vexa_events.errors import Unavailable
 from vexa_functions.bots.launchers.docker import ContainerShape, DockerLauncher
@@ -42,7 +43,7 @@ class TestEveryLauncher:
         reference = await launcher.launch(a_bot(OBEY))
         await running(launcher, reference)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while not isinstance(seen := await launcher.observe(reference), Exited):
                 await launcher.stop(reference)
                 await asyncio.sleep(0.1)
@@ -112,7 +113,7 @@ class TestEveryLauncher:
         await running(launcher, reference)
         assert [found.reference for found in await launcher.found()] == [reference]
         await launcher.remove(reference)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while runtime.count():
                 await asyncio.sleep(0.05)
 
@@ -124,7 +125,7 @@ class TestEveryLauncher:
 
         await launcher.remove(reference)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while runtime.count():
                 await asyncio.sleep(0.05)
 
@@ -365,7 +366,7 @@ async def ended(launcher: Launcher, reference: str) -> Exited:
 
 
 async def _until(launcher: Launcher, reference: str, kind: type[Observation]) -> Observation:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         while not isinstance(seen := await launcher.observe(reference), kind):
             await asyncio.sleep(0.05)
     return seen

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tests.waiting import DEADLINE_S
+
 from vexa_functions.bots.launchers.launcher import Exited, NewBot, Running, Unknown
 from vexa_functions.bots.launchers.process import ProcessLauncher
 
@@ -15,7 +17,7 @@ async def test_a_bot_sees_its_own_variables_and_none_of_our_secrets(tmp_path: Pa
     launcher = ProcessLauncher(tmp_path / "bots", (sys.executable, "-c", script))
 
     reference = await launcher.launch(NewBot(session_uid="session", meeting_id=1, env={"VEXA_SESSION_TOKEN": "t"}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         while await launcher.observe(reference) != Exited(0):
             await asyncio.sleep(0.02)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.waiting import DEADLINE_S
 
 from vexa_events.callbacks import StreamReport
 from vexa_events.errors import Unavailable
@@ -99,7 +100,7 @@ class World:
         await Reconciler(self.store, launcher, launching, self.announcer, LIMITS, clock=later).sweep()
 
     async def exited(self, uid: str = "session") -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while not isinstance(await self.launcher.observe(self.references[uid]), Exited):
                 await asyncio.sleep(0.05)
 
@@ -175,7 +176,7 @@ async def test_a_bot_that_does_not_fetch_its_order_is_stopped_then_killed(any_wo
     await world.request()
     reference = await world.launch(IGNORE)
     await world.order_stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         while "Running" not in repr(await world.launcher.observe(reference)):
             await asyncio.sleep(0.05)
 

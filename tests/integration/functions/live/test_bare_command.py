@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from tests.integration.functions.live.watching import WITHIN_S, Talk, Watcher, read_events
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 
 from vexa_functions import gateway
 
@@ -54,7 +55,7 @@ async def test_event_streams_work_under_the_bare_framework_command(
 
 async def until_it_answers(url: str) -> None:
     """Wait for a server that is starting."""
-    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client, asyncio.timeout(DEADLINE_S):
         while True:
             try:
                 await client.get(f"{url}/health")

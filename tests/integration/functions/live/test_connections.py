@@ -10,7 +10,7 @@ import pytest
 import websockets
 from tests.integration.functions.live.watching import WITHIN_S, Talk, connect, hear, hear_the_end, say
 from tests.telemetry import otlp_receiver
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_events.live import LiveKind, LiveMessage, LiveSegment
 
@@ -23,7 +23,7 @@ async def test_another_users_meeting_is_not_found(talk: Talk, url: str, make_key
     async with connect(url, key) as socket:
         await say(socket, action="subscribe", meetings=[{**talk.ref, "since": "0-0"}])
         said = [await hear(socket), await hear(socket)]
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         events = await client.get(f"{url}/transcripts/replay/standup/stream", headers={"x-api-key": key})
 
     assert said == [
@@ -124,7 +124,7 @@ async def test_a_key_without_the_scope_may_not_watch(talk: Talk, url: str, make_
 
     async with connect(url, key) as socket:
         said = await hear(socket)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         events = await client.get(f"{url}/transcripts/replay/standup/stream", headers={"x-api-key": key})
 
     assert said == {"type": "error", "error": "invalid_api_key"}
@@ -140,7 +140,7 @@ async def test_live_connections_are_counted(talk: Talk, start_gateway: Any, api_
         await hear(first)
         async with connect(url, api_key) as second:
             said = await hear(second)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
             events = await client.get(f"{url}/transcripts/replay/standup/stream", headers={"x-api-key": api_key})
 
     assert said == {"type": "error", "error": "overloaded"}

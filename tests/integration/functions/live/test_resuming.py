@@ -24,6 +24,8 @@ from vexa_events.transcript import Segment, TranscriptCommitted
 from vexa_functions.collector.ingest import Ingest
 from vexa_functions.store.tables import Store
 
+A_MOMENT_S = 1.0
+
 
 @pytest.mark.parametrize("carrier", ["socket", "events"])
 @pytest.mark.parametrize("seed", [1, 2])
@@ -37,10 +39,11 @@ async def test_a_watcher_cut_at_any_moment_ends_with_what_is_stored(
     telling = asyncio.create_task(tell(talk, dice))
     async with asyncio.timeout(WITHIN_S):
         while not telling.done():
-            await read(url, api_key, talk, watcher, enough=countdown(dice.randrange(1, 12)))
+            await read(url, api_key, talk, watcher, enough=countdown(dice.randrange(1, 12)), silence_s=A_MOMENT_S)
         await telling
         expected = await talk.stored()
-        await read(url, api_key, talk, watcher, enough=lambda _: watcher.text == expected)
+        while watcher.text != expected:
+            await read(url, api_key, talk, watcher, enough=lambda _: watcher.text == expected, silence_s=A_MOMENT_S)
 
     assert watcher.text == expected
     assert len(expected) == 40

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket as sockets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -170,42 +171,46 @@ async def start_talk(store: Store, valkey: "redis.Redis", native_id: str) -> Tal
     return talk
 
 
-async def read_socket(url: str, key: str, talk: Talk, watcher: Watcher, *, enough: Callable[[Json], bool]) -> None:
-    """Read over WebSocket from the last id on until it is enough, or a moment of silence."""
+async def read_socket(
+    url: str, key: str, talk: Talk, watcher: Watcher, *, enough: Callable[[Json], bool], silence_s: float = WITHIN_S
+) -> None:
+    """Read over WebSocket from the last id on until it is enough, or nothing comes for so long."""
     async with connect(url, key) as socket:
         await say(socket, action="subscribe", meetings=[{**talk.ref, "since": watcher.last_id}])
         await hear(socket)
         with suppress(TimeoutError):
             while True:
-                message = await hear(socket, within_s=3.0)
+                message = await hear(socket, within_s=silence_s)
                 watcher.take(message)
                 if enough(message):
                     break
         socket.transport.abort()
 
 
-async def read_events(url: str, key: str, talk: Talk, watcher: Watcher, *, enough: Callable[[Json], bool]) -> None:
-    """Read as Server-Sent Events from the last id on until it is enough, or a moment of silence."""
+async def read_events(
+    url: str, key: str, talk: Talk, watcher: Watcher, *, enough: Callable[[Json], bool], silence_s: float = WITHIN_S
+) -> None:
+    """Read as Server-Sent Events from the last id on until it is enough, or no message comes for so long."""
     headers = {"x-api-key": key, "last-event-id": watcher.last_id}
     path = f"{url}/transcripts/replay/{talk.native_id}/stream"
     async with httpx.AsyncClient(timeout=WITHIN_S) as client, client.stream("GET", path, headers=headers) as answer:
         assert answer.status_code == 200
-        beats = 0
+        heard_s = time.monotonic()
         async for line in answer.aiter_lines():
-            beats += line.startswith(":")
             if line.startswith("data: "):
-                beats = 0
+                heard_s = time.monotonic()
                 message = json.loads(line.removeprefix("data: "))
                 watcher.take(message)
                 if enough(message):
                     break
-            elif beats > 5:
+            elif time.monotonic() - heard_s > silence_s:
                 break
 
 
 def connect(url: str, key: str, *, takes_little: bool = False) -> "websockets.connect":
     """Open a socket; one that takes little reads no further than a message and a few packets."""
-    options: Json = {"additional_headers": {"x-api-key": key}, "max_size": 2**24, "close_timeout": 2}
+    options: Json = {"additional_headers": {"x-api-key": key}, "max_size": 2**24}
+    options |= {"open_timeout": WITHIN_S, "close_timeout": 2}
     if takes_little:
         host, _, port = url.removeprefix("http://").partition(":")
         raw = sockets.socket()
@@ -219,7 +224,7 @@ async def say(socket: websockets.ClientConnection, **message: Any) -> None:
     await socket.send(json.dumps(message))
 
 
-async def hear(socket: websockets.ClientConnection, *, within_s: float = 10.0) -> Json:
+async def hear(socket: websockets.ClientConnection, *, within_s: float = WITHIN_S) -> Json:
     async with asyncio.timeout(within_s):
         heard: Json = json.loads(await socket.recv())
     return heard

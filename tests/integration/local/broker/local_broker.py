@@ -98,12 +98,12 @@ async def accept_all(_: Event) -> Response:
 
 async def post(url: str, event: Event) -> httpx.Response:
     headers, body = encode_binary(event)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         return await client.post(url, headers=headers, content=body)
 
 
 async def healthy(port: int) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(DEADLINE_S):
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client, asyncio.timeout(DEADLINE_S):
         while True:
             try:
                 await client.get(f"http://127.0.0.1:{port}/healthz")

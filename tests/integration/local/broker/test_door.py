@@ -11,7 +11,7 @@ from tests.integration.local.broker.local_broker import (
     post,
     the_trigger,
 )
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_events.envelope import encode_structured
 from vexa_events.errors import Overloaded
@@ -38,7 +38,7 @@ async def test_a_structured_event_is_taken_too(brokers: Brokers, subscriber: Sub
     url = await brokers.start(a_trigger())
     headers, body = encode_structured(an_event())
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         answer = await client.post(url, headers=headers, content=body)
 
     assert answer.status_code == 202
@@ -64,7 +64,7 @@ async def test_the_door_refuses_what_it_cannot_take(
     """The statuses are those of a Knative Broker's ingress."""
     url = await brokers.start()
 
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         answer = await client.request(method, url.removesuffix("/vexa/default") + path, headers=headers)
 
     assert answer.status_code == status

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.waiting import DEADLINE_S
 
 from vexa_local.chaos.channel import Channel, Manner
 
@@ -46,7 +47,7 @@ async def broker() -> AsyncIterator[Broker]:
 
 @pytest.fixture
 async def channel(broker: Broker) -> AsyncIterator[Channel]:
-    async with httpx.AsyncClient(base_url=broker.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=broker.url, trust_env=False, timeout=DEADLINE_S) as client:
         yield Channel(client)
 
 
