@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from vexa_functions.hosting.metrics import exposition
+from vexa_functions.hosting.protocol import BoundedHttp
 
 PATH = "/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,6 +25,7 @@ async def open_to_prometheus(port: int | None) -> AsyncIterator[None]:
         _answer,
         host="0.0.0.0",  # noqa: S104 - Prometheus is another machine
         port=port,
+        http=BoundedHttp,
         lifespan="off",
         ws="none",
         log_config=None,

@@ -11,9 +11,11 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.ports import free_port
 from tests.waiting import DEADLINE_S
 
 from vexa_functions.hosting.protocol import MAX_HEAD_BYTES, BoundedHttp
+from vexa_functions.hosting.scraping import open_to_prometheus
 
 
 class Impatient(BoundedHttp):
@@ -155,3 +157,28 @@ async def test_what_comes_behind_a_body_is_no_header() -> None:
             await closed(writer)
 
     assert answer.endswith(b"connection transfer-encoding")
+
+
+async def test_the_port_that_prometheus_reads_takes_no_larger_head_either() -> None:
+    """It is open to whoever reaches the pod."""
+    port = free_port()
+    async with open_to_prometheus(port):
+        await until_open(port)
+        refused = await status_of(port, b"GET /metrics HTTP/1.1\r\nx: " + b"x" * MAX_HEAD_BYTES)
+        scraped = await status_of(port, b"GET /metrics HTTP/1.1\r\nconnection: close\r\n\r\n")
+
+    assert refused == b"HTTP/1.1 431 Request Header Fields Too Large"
+    assert scraped == b"HTTP/1.1 200 OK"
+
+
+async def until_open(port: int) -> None:
+    """Return once somebody listens."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+            else:
+                await closed(writer)
+                return
