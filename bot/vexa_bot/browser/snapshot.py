@@ -69,14 +69,19 @@ class Verdict:
     """What was seen, in words."""
     reason: str | None = None
     """A short code, where the state alone does not say enough."""
+    is_doubtful: bool = False
+    """Whether the page shows the meeting as well, so that it may be a notice that passes."""
 
 
 def seen(snapshot: Snapshot, states: Sequence[tuple[str, MeetingState]]) -> Verdict | None:
-    """Judge by the first visible mark of a list in order of weight."""
-    for mark, state in states:
-        if mark in snapshot.marks:
-            return Verdict(state=state, evidence=f"the page shows {mark}: {snapshot.marks[mark]!r}")
-    return None
+    """Judge by the first visible mark of a list in order of weight; doubtful where one of the meeting is there, too."""
+    shown = [(mark, state) for mark, state in states if mark in snapshot.marks]
+    if not shown:
+        return None
+    mark, state = shown[0]
+    is_doubtful = state is not MeetingState.ADMITTED and any(other is MeetingState.ADMITTED for _, other in shown)
+    evidence = f"the page shows {mark}: {snapshot.marks[mark]!r}"
+    return Verdict(state=state, evidence=evidence, is_doubtful=is_doubtful)
 
 
 def nothing_known(snapshot: Snapshot) -> Verdict:

@@ -11,6 +11,8 @@ from vexa_events.identity import BotStatus
 
 DEBOUNCE = 2
 """So many looks in a row must agree before the bot is out of a meeting."""
+DOUBT_S = 20.0
+"""So long must words of the end stand over a meeting that is still shown, with nobody heard, to be believed."""
 TERMINAL = {
     MeetingState.DENIED: (BotStatus.FAILED, "denied"),
     MeetingState.BLOCKED: (BotStatus.FAILED, "blocked"),
@@ -53,6 +55,8 @@ class Stay:
         self._outside_verdict: Verdict | None = None
         self._last: Verdict | None = None
         self._same = 0
+        self._doubted_s: float | None = None
+        """Since when the page shows words of the end over the meeting, and nobody was heard."""
 
     @property
     def is_admitted(self) -> bool:
@@ -62,7 +66,8 @@ class Stay:
         """Take in one verdict with how many others are there and whether anything is heard."""
         self._same = self._same + 1 if self._last and self._last.state is verdict.state else 1
         self._last = verdict
-        if verdict.state in TERMINAL:
+        is_doubted = self._is_doubted(verdict, is_loud=is_loud, now_s=now_s)
+        if verdict.state in TERMINAL and not is_doubted:
             return self._terminal(verdict)
         if self._admitted_s is not None:
             self._is_away = self._is_away and verdict.state is not MeetingState.ADMITTED
@@ -76,7 +81,15 @@ class Stay:
         """Note that another page takes over; nothing seen before counts any more."""
         self._last = None
         self._same = 0
+        self._doubted_s = None
         self._is_away = self.is_admitted
+
+    def _is_doubted(self, verdict: Verdict, *, is_loud: bool, now_s: float) -> bool:
+        if not verdict.is_doubtful or verdict.state not in TERMINAL:
+            self._doubted_s = None
+            return False
+        self._doubted_s = now_s if is_loud or self._doubted_s is None else self._doubted_s
+        return now_s - self._doubted_s < DOUBT_S
 
     def _terminal(self, verdict: Verdict) -> Ending | None:
         if self._same < DEBOUNCE:

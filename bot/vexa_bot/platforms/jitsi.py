@@ -1,6 +1,7 @@
 """Jitsi Meet, the public one or one's own; one track a participant, bound by the id of its media stream."""
 
 import json
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 from vexa_bot.browser.page_messages import TrackFacts
@@ -54,7 +55,7 @@ class JitsiSite:
         """Judge by what the page says."""
         verdict = seen(snapshot, STATES) or nothing_known(snapshot)
         if verdict.state is MeetingState.DENIED and "wrong_passcode" in snapshot.marks:
-            return Verdict(state=verdict.state, evidence=verdict.evidence, reason="wrong_passcode")
+            return replace(verdict, reason="wrong_passcode")
         return verdict
 
     def owner(self, track: TrackFacts, tile_name: str | None, snapshot: Snapshot) -> str | None:

@@ -1,5 +1,6 @@
 """Microsoft Teams as a guest in the web client. Its sound comes as one mixed track."""
 
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from vexa_bot.browser.page_messages import TrackFacts
@@ -46,7 +47,7 @@ class TeamsSite:
         """Judge by what the page says."""
         verdict = seen(snapshot, STATES)
         if verdict is not None and "wrong_passcode" in verdict.evidence:
-            return Verdict(state=verdict.state, evidence=verdict.evidence, reason="wrong_passcode")
+            return replace(verdict, reason="wrong_passcode")
         return verdict or nothing_known(snapshot)
 
     def owner(self, track: TrackFacts, tile_name: str | None, snapshot: Snapshot) -> str | None:

@@ -1,5 +1,6 @@
 """Zoom as a guest in its web client. Its sound comes mixed, and only where the client uses WebRTC for it."""
 
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 from vexa_bot.browser.page_messages import TrackFacts
@@ -49,7 +50,7 @@ class ZoomSite:
         """Judge by what the page says."""
         verdict = seen(snapshot, STATES)
         if verdict is not None and snapshot.first_mark(*REASONS) and verdict.state is MeetingState.DENIED:
-            return Verdict(state=verdict.state, evidence=verdict.evidence, reason=snapshot.first_mark(*REASONS))
+            return replace(verdict, reason=snapshot.first_mark(*REASONS))
         return verdict or nothing_known(snapshot)
 
     def owner(self, track: TrackFacts, tile_name: str | None, snapshot: Snapshot) -> str | None:

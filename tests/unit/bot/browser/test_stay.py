@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from vexa_bot.browser.snapshot import MeetingState, Verdict
-from vexa_bot.browser.stay import DEBOUNCE, Limits, Milestone, Stay
+from vexa_bot.browser.stay import DEBOUNCE, DOUBT_S, Limits, Milestone, Stay
 from vexa_bot.lifecycle import Ending
 from vexa_events.identity import BotStatus
 
@@ -59,6 +59,41 @@ def test_a_bot_in_the_meeting_is_out_when_two_looks_agree(state: MeetingState, s
     assert seen.at(11.0, state) is None
     assert seen.at(11.5, state) == Ending(status=status, reason=reason, evidence=f"saw {state.value}")
     assert DEBOUNCE == 2
+
+
+def _notice(seen: _Seen, now_s: float, *, is_loud: bool = False) -> Milestone | Ending | None:
+    verdict = Verdict(state=MeetingState.ENDED, evidence="the page shows ended", is_doubtful=True)
+    return seen.stay.look(verdict, others=1, is_loud=is_loud, now_s=now_s)
+
+
+def test_words_of_the_end_over_a_meeting_that_goes_on_end_nothing() -> None:
+    """A notice passes, and what somebody wrote stays while people talk."""
+    seen = _Seen().admitted()
+
+    passing = [_notice(seen, 10.0 + step / 2) for step in range(20)]
+    gone = seen.at(20.0, MeetingState.ADMITTED, others=1)
+    talking = [_notice(seen, 21.0 + step / 2, is_loud=step % 30 == 0) for step in range(200)]
+
+    assert {*passing, gone, *talking} == {None}
+
+
+def test_a_notice_at_the_door_keeps_nobody_out() -> None:
+    """The bot is in once it has passed."""
+    seen = _Seen()
+
+    at_the_door = [_notice(seen, 1.0 + step / 2) for step in range(10)]
+
+    assert {*at_the_door} == {None}
+    assert seen.at(6.0, MeetingState.ADMITTED) is Milestone.ADMITTED
+
+
+def test_words_of_the_end_that_stay_over_a_silent_meeting_are_believed() -> None:
+    """Some pages lay them over what they showed."""
+    seen = _Seen().admitted()
+    _notice(seen, 10.0)
+
+    assert _notice(seen, 9.5 + DOUBT_S) is None
+    assert isinstance(_notice(seen, 10.0 + DOUBT_S), Ending)
 
 
 @pytest.mark.parametrize("state", [MeetingState.DENIED, MeetingState.ENDED, MeetingState.REMOVED])

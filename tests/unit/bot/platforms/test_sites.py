@@ -9,7 +9,7 @@ import pytest
 from vexa_bot.browser.page_messages import Person, TrackFacts
 from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
-from vexa_bot.browser.snapshot import Snapshot
+from vexa_bot.browser.snapshot import MeetingState, Snapshot
 from vexa_bot.capture import AttendanceFailed
 from vexa_bot.platforms.janus import JanusSite, room_url
 from vexa_bot.platforms.jitsi import JitsiSite
@@ -50,6 +50,19 @@ def test_a_stored_snapshot_is_judged_as_what_it_is(platform: str, case: dict[str
     assert verdict.state == case["state"]
     assert verdict.reason == case.get("reason")
     assert verdict.evidence
+
+
+@pytest.mark.parametrize("platform", ["google_meet", "jitsi", "teams", "zoom"])
+def test_words_of_the_end_are_doubtful_while_the_page_shows_the_meeting(platform: str) -> None:
+    """It may be a notice that passes; alone they are the end."""
+    button = "hangup_button" if platform == "teams" else "leave_button"
+
+    over_it, alone = (
+        _site(platform).probe(Snapshot(marks=marks)) for marks in ({"ended": "x", button: ""}, {"ended": "x"})
+    )
+
+    assert (over_it.state, over_it.is_doubtful) == (MeetingState.ENDED, True)
+    assert (alone.state, alone.is_doubtful) == (MeetingState.ENDED, False)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
