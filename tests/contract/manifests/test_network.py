@@ -1,9 +1,13 @@
 """The NetworkPolicies allow exactly the arrows of the design."""
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import pytest
+
+from vexa_functions.webhooks.addresses import is_public
 
 from .rendering import LAPTOP, PRODUCTION, Breach, Documents, named, of_kind, pod_specs, rendered, spoiled
 
@@ -25,6 +29,15 @@ INSIDE = (
 FUNCTIONS = INSIDE[:6]
 NAMESPACES = ("knative-serving", "kourier-system", "knative-eventing", "kube-system", "monitoring")
 PRIVATE, PUBLIC = "a private address", "a public address"
+INTERNET = {"0.0.0.0/0", "2000::/3", "64:ff9b::/96"}
+NOT_PUBLIC = (
+    "0.0.0.1", "10.96.0.1", "100.64.0.1", "127.0.0.1", "168.63.129.16", "169.254.169.254", "172.31.0.2", "192.0.0.170",
+    "192.168.1.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "::1", "fd00:ec2::254", "fe80::1", "::ffff:10.0.0.1",
+    "64:ff9b::10.0.0.1", "64:ff9b::169.254.169.254", "64:ff9b:1::1", "2001::1",
+    "2001:db8::1", "2002:a00:1::", "3fff::1",
+)  # fmt: skip
+ON_THE_INTERNET = ("1.1.1.1", "142.250.1.1", "168.63.129.17", "2606:4700::1111", "64:ff9b::8.8.8.8")
+SAMPLES = 2_000
 NAMES = {(one, "kube-system:53") for one in INSIDE}
 SERVED = {
     (f"{peer}", f"{one}:{port}")
@@ -59,6 +72,8 @@ STORES_OUTSIDE = {
 MONITORED = {("monitoring", "pool:9090"), *(("monitoring", f"{one}:9464") for one in FUNCTIONS)}
 SCALED = {("pool", f"{PRIVATE}:443"), ("pool", f"{PRIVATE}:6443")}
 """A worker writes its number of streams on its own pod."""
+Network = IPv4Network | IPv6Network
+Block = tuple[Network, Sequence[Network]]
 
 
 def test_the_laptops_policies_are_the_design() -> None:
@@ -79,6 +94,22 @@ def test_tracing_adds_the_way_that_spans_take() -> None:
     way = {(one, "monitoring:4318") for one in (*FUNCTIONS, "pool")}
 
     assert arrows([*policies, *of_kind(rendered("components/tracing"), "NetworkPolicy")]) == arrows(policies) | way
+
+
+@pytest.mark.parametrize("source", ["vexa-bot", "webhooks", "fetch-model"])
+def test_the_internet_is_what_webhooks_take_for_public(source: str) -> None:
+    """No pod, node, metadata service or host agent is part of it, whichever numbers a cluster uses."""
+    chosen = random.Random(1)
+    anywhere = {str(IPv4Address(chosen.getrandbits(32))) for _ in range(SAMPLES)}
+    global_unicast = {str(IPv6Address((0x2 << 124) + chosen.getrandbits(124))) for _ in range(SAMPLES)}
+    blocks = [ip_block(one) for one in blocks_of(rendered(LAPTOP), source)]
+
+    tried = {*NOT_PUBLIC, *ON_THE_INTERNET, *anywhere, *global_unicast}
+    reached = {one for one in tried if is_allowed(blocks, ip_address(one))}
+
+    assert sorted(one for one in reached if not is_public(ip_address(one))) == []
+    assert sorted(one for one in {*ON_THE_INTERNET, *anywhere} - reached if is_public(ip_address(one))) == []
+    assert not {one for one in NOT_PUBLIC if is_public(ip_address(one))}
 
 
 @pytest.mark.parametrize("name", [LAPTOP, PRODUCTION])
@@ -113,7 +144,26 @@ def policy(documents: Documents, name: str) -> Any:
 
 
 def to_receivers(documents: Documents) -> Any:
-    return policy(documents, "webhooks-to-receivers")["egress"][0]["to"][0]["ipBlock"]
+    return policy(documents, "to-internet")["egress"][0]["to"][0]["ipBlock"]
+
+
+def blocks_of(documents: Documents, source: str) -> Iterator[Any]:
+    """List the blocks of the internet that the policies let a pod reach."""
+    for one in of_kind(documents, "NetworkPolicy"):
+        if _selects(one["spec"]["podSelector"], source):
+            peers = [peer for rule in one["spec"].get("egress", []) for peer in rule.get("to", [])]
+            yield from (peer["ipBlock"] for peer in peers if peer.get("ipBlock", {}).get("cidr") in INTERNET)
+
+
+def ip_block(block: Any) -> Block:
+    """Read a block; Kubernetes refuses one whose exceptions are not within it."""
+    whole, holes = ip_network(block["cidr"]), [ip_network(one) for one in block["except"]]
+    assert all(hole.version == whole.version and hole.subnet_of(whole) for hole in holes)  # type: ignore[arg-type]
+    return whole, holes
+
+
+def is_allowed(blocks: Sequence[Block], address: IPv4Address | IPv6Address) -> bool:
+    return any(address in whole and not any(address in hole for hole in holes) for whole, holes in blocks)
 
 
 def values(documents: Documents, name: str) -> Any:
@@ -184,10 +234,10 @@ def _peers(peers: list[Any]) -> Iterator[str]:
 
 
 def _addresses(block: Any) -> Iterator[str]:
-    is_everything = block["cidr"] in {"0.0.0.0/0", "::/0"}
-    if is_everything:
+    is_internet = block["cidr"] in INTERNET
+    if is_internet:
         yield PUBLIC
-    if not is_everything or not block.get("except"):
+    if not is_internet or not block.get("except"):
         yield PRIVATE
 
 
