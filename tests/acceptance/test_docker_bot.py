@@ -115,8 +115,8 @@ def test_a_meeting_is_attended_from_a_container(harbour: Harbour, meetings_dir: 
     (container,) = harbour.containers()
     limits = container.attrs["HostConfig"]
 
-    read = harbour.wait("standup", lambda read: read["finalized"], timeout_s=150)
-    exit_code = container.wait(timeout=30)["StatusCode"]
+    read = harbour.wait("standup", lambda read: read["finalized"], timeout_s=180)
+    exit_code = container.wait(timeout=120)["StatusCode"]
     harbour.tick()
 
     assert (read["status"], exit_code, read["coverage"]["missing"]) == ("completed", 0, [])
@@ -132,26 +132,26 @@ def test_a_stop_reaches_a_container(harbour: Harbour) -> None:
     """The user's stop ends the process in good order."""
     harbour.send_bot("design-review")
     (container,) = harbour.containers()
-    harbour.wait("design-review", lambda read: read["segments"], timeout_s=60)
+    harbour.wait("design-review", lambda read: read["segments"], timeout_s=180)
 
     stopped = harbour.api.delete("/bots/replay/design-review")
-    read = harbour.wait("design-review", lambda read: read["finalized"], timeout_s=60)
+    read = harbour.wait("design-review", lambda read: read["finalized"], timeout_s=180)
 
     assert (stopped.status_code, read["status"], read["data"]["reason"]) == (202, "completed", "stopped_by_user")
     assert read["coverage"]["missing"] == []
-    assert container.wait(timeout=30)["StatusCode"] == 0
+    assert container.wait(timeout=120)["StatusCode"] == 0
 
 
 def test_a_container_that_is_killed_is_told_from_its_exit(harbour: Harbour) -> None:
     """The meeting fails with the evidence, the user's slot is free, and the container goes."""
     harbour.send_bot("long-pause")
-    harbour.wait("long-pause", lambda read: read["status"] == "active", timeout_s=60)
+    harbour.wait("long-pause", lambda read: read["status"] == "active", timeout_s=180)
     (container,) = (each for each in harbour.containers() if each.status == "running")
     container.kill()
-    container.wait(timeout=30)
+    container.wait(timeout=120)
 
     harbour.tick()
-    read = harbour.wait("long-pause", lambda read: read["status"] == "failed", timeout_s=20)
+    read = harbour.wait("long-pause", lambda read: read["status"] == "failed", timeout_s=180)
     harbour.tick()
 
     assert read["data"]["reason"] == "bot_lost"
@@ -195,7 +195,7 @@ def test_no_container_outlives_the_stack(harbour: Harbour) -> None:
     """Whoever ends `up` in mid-meeting leaves nothing behind on the engine; the last test here."""
     harbour.send_bot("standup")
     (container,) = harbour.containers()
-    harbour.wait("standup", lambda read: read["status"] == "active", timeout_s=60)
+    harbour.wait("standup", lambda read: read["status"] == "active", timeout_s=180)
 
     harbour.leave()
 

@@ -50,7 +50,7 @@ class Island:
     def containers(self) -> list[Container]:
         return self.engine.containers.list(all=True, filters={"label": self.label})
 
-    def wait(self, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 120) -> dict[str, Any]:
+    def wait(self, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 180) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             read: dict[str, Any] = self.door.get(f"/api/transcripts/janus/{ROOM}@localhost:8000").json()
@@ -120,7 +120,7 @@ def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_pat
     read = island.wait(lambda read: read["finalized"])
 
     (container,) = island.containers()
-    assert container.wait(timeout=30)["StatusCode"] == 0
+    assert container.wait(timeout=120)["StatusCode"] == 0
     assert (read["status"], read["data"]["reason"]) == ("completed", "stopped_by_user")
     assert read["coverage"]["missing"] == []
     assert {segment["speaker"] for segment in read["segments"]} == {"Joe", "Maya"}

@@ -16,7 +16,7 @@ def test_no_key_word_or_sound_is_in_the_logs(stack: Any, reader: Any) -> None:
     texts = spoken(reader)
     if not texts:
         reader.send_bot("long-pause")
-        reader.wait_until_finalized("long-pause", timeout_s=120)
+        reader.wait_until_finalized("long-pause", timeout_s=180)
         texts = spoken(reader)
 
     printed = [line for line in stack.log.read_text().splitlines() if not BANNER.match(line)]

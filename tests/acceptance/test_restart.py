@@ -27,7 +27,7 @@ def test_an_earlier_transcript_is_still_there(
             )
     finally:
         os.kill(first.pid, how)
-        first.process.wait(timeout=40)
+        first.process.wait(timeout=120)
 
     second = stack_control.start_stack(offset, recordings)
     try:

@@ -11,8 +11,8 @@ from vexa_client import VexaClient, VexaClientError
 
 T = TypeVar("T")
 MEETING = ("replay", "design-review")
-WORDS_WITHIN_S = 90.0
-ENDED_WITHIN_S = 60.0
+WORDS_WITHIN_S = 180.0
+ENDED_WITHIN_S = 180.0
 
 
 @pytest.fixture(scope="module")

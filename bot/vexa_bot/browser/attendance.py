@@ -42,7 +42,7 @@ class BrowserPlatform:
         self._guest = guest
         self._limits = limits
         self._chromium = chromium
-        self._stay = Stay(limits, began_s=time.monotonic())
+        self._stay = Stay(limits)
         self._contact = Contact()
         self._ears: Ears | None = None
         self._ending: Ending | None = None

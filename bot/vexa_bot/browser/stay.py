@@ -2,6 +2,7 @@
 How long a bot stays in a meeting, decided from verdicts over time. No clock, no page: times come in, steps go out.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -43,10 +44,10 @@ class Milestone(Enum):
 class Stay:
     """One bot's way through one meeting."""
 
-    def __init__(self, limits: Limits, *, began_s: float) -> None:
-        """All times are seconds of one monotonic clock."""
+    def __init__(self, limits: Limits) -> None:
+        """All times are seconds of one monotonic clock; joining begins with the first look, when the browser runs."""
         self._limits = limits
-        self._since_s = began_s
+        self._since_s = math.inf
         """When the bot began to be where it is: joining, waiting or alone."""
         self._admitted_s: float | None = None
         self._had_company = False
@@ -64,6 +65,7 @@ class Stay:
 
     def look(self, verdict: Verdict, *, others: int, is_loud: bool, now_s: float) -> Milestone | Ending | None:
         """Take in one verdict with how many others are there and whether anything is heard."""
+        self._since_s = min(self._since_s, now_s)
         self._same = self._same + 1 if self._last and self._last.state is verdict.state else 1
         self._last = verdict
         is_doubted = self._is_doubted(verdict, is_loud=is_loud, now_s=now_s)

@@ -117,7 +117,7 @@ class Stage:
         await page.click("#start:not([disabled])")
         await page.fill("#username", wanted["display"])
         await page.click("#register")
-        await page.wait_for_selector("#videolocal video, #videolocal .no-video-container", timeout=20_000)
+        await page.wait_for_selector("#videolocal video, #videolocal .no-video-container", timeout=80_000)
         return Response(status_code=204)
 
     async def say(self, request: Request) -> Response:

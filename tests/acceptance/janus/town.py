@@ -66,7 +66,7 @@ class Town:
         read: dict[str, Any] = answer.json()
         return read
 
-    def wait(self, room: int, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 120) -> dict[str, Any]:
+    def wait(self, room: int, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 180) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             read = self.transcript(room)

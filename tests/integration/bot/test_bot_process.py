@@ -21,6 +21,7 @@ from vexa_events.launch import TOKEN_VARIABLE
 from vexa_events.stream import server_error
 
 TOKEN = "header.payload.signature"
+LEAVE = Command(kind=CommandKind.LEAVE)
 ASKED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
 BYTES_PER_MS = 32
 
@@ -59,7 +60,7 @@ async def bot(pool: PoolTwin, bots: BotsTwin, recordings: Path) -> AsyncIterator
             "STREAM_URL": pool.url,
             "VEXA_REPLAY_DIR": str(recordings),
             "BOT_HEARTBEAT_S": "0.1",
-            "BOT_TERMINATE_LIMIT_S": "1",
+            "BOT_TERMINATE_LIMIT_S": "4",
             "BOT_RETRY_FIRST_S": "0.05",
             "BOT_RETRY_LONGEST_S": "0.1",
         }
@@ -142,13 +143,14 @@ async def test_what_a_bot_does_is_part_of_the_trace_in_which_it_was_asked_for(
 
 async def test_heartbeats_tell_how_far_capture_is(bot: BotProcess, bots: BotsTwin) -> None:
     """They begin before there is a stream and rise with the meeting, whose last status tells the end."""
-    await bot.start("short")
-    await bot.exit_code()
+    await bot.start("long")
+    await eventually(lambda: len(set(_reached(bots))) >= 3)
+    bots.commands = (LEAVE,)
 
-    reached = [report.captured_until_s for beat in bots.heartbeats for report in beat.streams]
+    assert await bot.exit_code() == 0, bot.output
     assert not bots.heartbeats[0].streams
-    assert len(set(reached)) >= 3
-    assert max(report.captured_until_s for report in bots.statuses[-1].streams) == 1.5
+    assert _reached(bots) == sorted(_reached(bots))
+    assert bots.statuses[-1].streams[0].captured_until_s >= _reached(bots)[-1]
 
 
 async def test_told_to_leave_the_bot_stops_capturing_and_stays_until_all_is_stored(
@@ -205,6 +207,7 @@ async def test_sigterm_ends_the_session_within_seconds_and_says_what_is_not_stor
 
 async def test_sigterm_ends_a_bot_whose_bots_function_is_away(bot: BotProcess, bots: BotsTwin, pool: PoolTwin) -> None:
     """Reports that nobody takes do not hold it up either."""
+    bot.env["BOT_TERMINATE_LIMIT_S"] = "1"
     await bot.start("long")
     await eventually(lambda: pool.connections)
     bots.answers.extend([503] * 10_000)
@@ -220,7 +223,7 @@ async def test_a_second_stop_cuts_the_wait_for_storage_short(bot: BotProcess, bo
     pool.stores_until_ms = 0
     await bot.start("long")
     await eventually(lambda: pool.connections and pool.connections[0].position_ms >= 400)
-    bots.commands = (Command(kind=CommandKind.LEAVE),)
+    bots.commands = (LEAVE,)
     await eventually(lambda: pool.connections[0].has_ended)
 
     bot.send(signal.SIGTERM)
@@ -271,44 +274,51 @@ async def test_a_language_that_no_worker_speaks_fails_the_session_with_the_worke
 
 async def test_a_new_language_takes_effect_in_mid_meeting(bot: BotProcess, pool: PoolTwin, bots: BotsTwin) -> None:
     """Once, however often the order is repeated, and no sample is lost over it."""
-    await bot.start("short", language="en")
-    await eventually(lambda: len(pool.connections) == 2)
+    await bot.start("long", language="en")
+    await eventually(lambda: bool(pool.connections))
 
-    bots.commands = (Command(kind=CommandKind.RECONFIGURE, language="fr", task=Task.TRANSLATE),)
+    order = Command(kind=CommandKind.RECONFIGURE, language="fr", task=Task.TRANSLATE)
+    bots.commands = (order,)
+    await eventually(lambda: len(pool.connections) == 2)
+    bots.commands = (order, LEAVE)
 
     assert await bot.exit_code() == 0, bot.output
     assert [(each.hello.language, each.hello.task) for each in pool.of("session.1")] == [
         ("en", Task.TRANSCRIBE),
         ("fr", Task.TRANSLATE),
     ]
-    assert pool.stored_ms["session.1"] == 1_500
+    assert pool.stored_ms["session.1"] == _captured_ms(bots)
 
 
 async def test_an_order_without_a_language_goes_back_to_detecting_it(
     bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """The order tells all that is in force from then on."""
-    await bot.start("short", language="en")
-    await eventually(lambda: len(pool.connections) == 2)
+    await bot.start("long", language="en")
+    await eventually(lambda: bool(pool.connections))
 
     bots.commands = (Command(kind=CommandKind.RECONFIGURE, task=Task.TRANSCRIBE),)
+    await eventually(lambda: len(pool.connections) == 2)
+    bots.commands = (LEAVE,)
 
     assert await bot.exit_code() == 0, bot.output
     assert [each.hello.language for each in pool.of("session.1")] == ["en", None]
-    assert pool.stored_ms["session.1"] == 1_500
+    assert pool.stored_ms["session.1"] == _captured_ms(bots)
 
 
 async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
     bot: BotProcess, pool: PoolTwin, bots: BotsTwin
 ) -> None:
     """To the bots function and to the worker of the next epoch; the first one may have expired by then."""
-    await bot.start("short")
-    await eventually(lambda: len(pool.connections) == 2)
+    await bot.start("long")
+    await eventually(lambda: bool(pool.connections and bots.attributions))
     bots.token = "another.session.token"
     await eventually(lambda: f"Bearer {bots.token}" in bots.authorizations)
     bots.authorizations.clear()
 
     pool.cut()
+    await eventually(lambda: len(pool.connections) == 2)
+    bots.commands = (LEAVE,)
 
     assert await bot.exit_code() == 0, bot.output
     assert [each.binding.token for each in pool.of("session.1")] == [TOKEN, bots.token]
@@ -319,17 +329,19 @@ async def test_a_renewed_token_is_shown_from_then_on_to_everybody(
 async def test_a_refused_language_costs_nothing_in_any_stream(bot: BotProcess, pool: PoolTwin, bots: BotsTwin) -> None:
     """The meeting is transcribed to its end as it was before the order."""
     pool.languages = {"en"}
-    await bot.start("short", language="en")
-    await eventually(lambda: len(pool.connections) == 2)
+    await bot.start("long", language="en")
+    await eventually(lambda: bool(pool.connections))
 
     bots.commands = (Command(kind=CommandKind.RECONFIGURE, language="de", task=Task.TRANSCRIBE),)
+    await eventually(lambda: pool.refused and len(pool.connections) == 2)
+    bots.commands = (LEAVE,)
 
     assert await bot.exit_code() == 0, bot.output
     assert bots.path[-1] == "completed"
     assert pool.refused
     assert (bots.statuses[-1].evidence or "").startswith("change refused: "), "the user learns of it"
     assert "de" in (bots.statuses[-1].evidence or "")
-    assert pool.stored_ms["session.1"] == 1_500
+    assert pool.stored_ms["session.1"] == _captured_ms(bots)
 
 
 async def test_the_last_status_tells_a_refusal_that_left_audio_unstored(
@@ -342,7 +354,7 @@ async def test_the_last_status_tells_a_refusal_that_left_audio_unstored(
     pool.languages = {"fr"}
     pool.cut()
     await eventually(lambda: pool.refused)
-    bots.commands = (Command(kind=CommandKind.LEAVE),)
+    bots.commands = (LEAVE,)
     await eventually(lambda: "stopping" in bots.path)
 
     bot.send(signal.SIGTERM)
@@ -382,3 +394,14 @@ async def test_wrong_settings_stop_the_process_naming_all_of_them(bot: BotProces
     assert await bot.exit_code() == 1
     assert "BOT_MANAGER_URL" in bot.output
     assert "STREAM_URL" in bot.output
+
+
+def _reached(bots: BotsTwin) -> list[float]:
+    """How far each heartbeat told that the only stream was captured."""
+    return [report.captured_until_s for beat in bots.heartbeats for report in beat.streams]
+
+
+def _captured_ms(bots: BotsTwin) -> int:
+    """How far the last status told that the only stream was captured."""
+    (final,) = bots.statuses[-1].streams
+    return round(final.captured_until_s * 1_000)

@@ -82,7 +82,7 @@ RULES = [
         source="RETRIES",
         answers=[HANG, 204],
         attempts=2,
-        delivery=RETRY_TWICE.replace("PT5S", "PT0.2S"),
+        delivery=RETRY_TWICE.replace("PT5S", "PT2S"),
     ),
     Rule(
         name="no answer ends as 500",

@@ -23,6 +23,7 @@ from vexa_events.envelope import Event, encode_binary, encode_structured, parse_
 from vexa_local.broker.app import build
 from vexa_local.broker.chronicle import Note
 from vexa_local.broker.courier import MAX_SENDING
+from vexa_local.broker.delivery import Stage
 from vexa_local.broker.manifests import Directory, load_resources
 from vexa_local.broker.resources import BrokerName
 from vexa_local.broker.work import Deps, open_deps, work
@@ -147,7 +148,9 @@ async def test_a_rule_of_knative_holds(rule: Rule, world: World, valkey_url: str
         await broker.post(replace(EVENT, extensions=extensions))
         notes = await broker.ended()
 
-    assert len(world.requests["events"]) == rule.attempts
+    assert sum(note.stage is Stage.SUBSCRIBER for note in notes) == rule.attempts
+    if rule.answers != [HANG]:  # what was given up at once may not have arrived
+        assert len(world.requests["events"]) == rule.attempts
     assert notes[-1].end == ("delivered" if rule.code is None else "dead_lettered")
     letters = world.events("dead")
     assert len(letters) == (0 if rule.code is None else rule.letters)
