@@ -76,7 +76,7 @@ def test_a_bot_that_its_parent_has_not_noticed_is_not_waited_for(tmp_path: Path)
 
         assert (stopped, list(tmp_path.glob("*.pid"))) == (1, [])
         assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-        assert time.monotonic() - begun < STOP_WITHIN_S / 2
+        assert time.monotonic() - begun < STOP_WITHIN_S
         parent.kill()
 
 

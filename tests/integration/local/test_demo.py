@@ -87,7 +87,7 @@ async def gateway() -> AsyncIterator[Gateway]:
         server.should_exit = True
 
 
-async def watch(gateway: Gateway, attendance: Attendance, *, patience_s: float = 10.0) -> dict[str, Any]:
+async def watch(gateway: Gateway, attendance: Attendance, *, patience_s: float = DEADLINE_S) -> dict[str, Any]:
     return await watch_until_final(gateway.api, "standup", attendance, show=lambda _: None, patience_s=patience_s)
 
 

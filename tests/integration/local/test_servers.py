@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import redis
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S
 
 from vexa_local.errors import StartFailed
 from vexa_local.ports import require_free
@@ -67,7 +68,7 @@ def test_postgres_stops_a_server_that_outlived_its_supervisor(tmp_path: Path) ->
 
     with running(server, log_file=tmp_path / "log"):
         assert server.is_ready()
-        assert left_over.wait(timeout=10) == 0
+        assert left_over.wait(timeout=DEADLINE_S) == 0
 
 
 def test_postgres_ignores_the_lock_of_a_process_that_is_not_postgres(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_postgres_comes_back_after_being_killed(tmp_path: Path) -> None:
     process = subprocess.Popen(server.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until_ready(server)
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=10)
+    process.wait(timeout=DEADLINE_S)
 
     with running(server, log_file=tmp_path / "log"):
         assert server.is_ready()
@@ -116,7 +117,7 @@ def test_valkey_keeps_its_data_when_it_is_killed(tmp_path: Path) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.set("kept", "7")
     process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=DEADLINE_S)
 
     with running(server, log_file=tmp_path / "log"), redis.Redis.from_url(server.url) as client:
         kept = client.get("kept")
@@ -152,7 +153,7 @@ def test_a_taken_port_is_named_with_a_way_out(postgres_server: PostgresServer) -
 
 
 def wait_until_ready(server: PostgresServer | ValkeyServer) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DEADLINE_S
     while not server.is_ready():
         assert time.monotonic() < deadline
         time.sleep(0.02)

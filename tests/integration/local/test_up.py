@@ -17,7 +17,7 @@ from tests.waiting import DEADLINE_S
 from vexa_local.state import State, read_env_file
 
 READY_WITHIN_S = 120.0
-STOPPED_WITHIN_S = 40.0
+STOPPED_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def test_a_stack_comes_up_serves_and_goes_without_a_trace(up: Up) -> None:
         [sys.executable, "-m", "vexa_local", "up", "--port-offset", str(up.offset)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE_S,
         check=False,
     )
     up.process.terminate()

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import DEADLINE_S, eventually
 
 from vexa_local.ports import LOOPBACK
 from vexa_pool.app import open_worker
@@ -29,7 +29,7 @@ TICKS = 'http_server_request_duration_seconds_count{{function="{name}",http_rout
 STARTED_WITHIN_S = 60.0
 WITHIN_S = 90.0
 """A Prometheus opens its database before it looks for the first time; machines are shared."""
-STOPPED_WITHIN_S = 20.0
+STOPPED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Prometheus:
     """A running one, asked over its API."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=DEADLINE_S, trust_env=False)
 
     def get(self, path: str, **params: str) -> Any:
         """Return what it tells; nothing while it is starting."""
@@ -70,7 +70,7 @@ async def test_targets_are_up_rules_evaluate_and_every_metric_exists(
     prometheus: Prometheus, functions: Mapping[str, Served], queries: list[str]
 ) -> None:
     """What the processes tell is what is asked for, in a scrape and not by their own word."""
-    async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as client:
         for function in functions.values():
             assert (await client.post(f"{function.url}/internal/tick")).status_code == 204
     asked = {metric for query in queries for metric in METRIC.findall(query)}
