@@ -33,6 +33,9 @@ RATE_HZ = 16_000
 LEAD_S = 3.0
 """The browser begins to play a file before anybody can hear it."""
 MAX_WORD_ERROR_RATE = 0.1
+MOST_WORDS_PER_S = 3
+MOST_STARVED_S = 3.0
+"""What browsers may fail to play or capture on a machine that others use too; the ledger tells of it."""
 normalize = EnglishTextNormalizer()
 
 pytestmark = pytest.mark.slow
@@ -104,7 +107,7 @@ def island(
 
 
 def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_path: Path, meetings_dir: Path) -> None:
-    """Each one's words under the right name, nothing missing, and the container has ended by itself."""
+    """Each one's words under the right name, all but what the ledger tells of, and the container has ended by itself."""
     said = {}
     island.door.post("/janus", json={"request": "create", "room": ROOM, "publishers": 6, "audiolevel_ext": True})
     asked = island.door.post("/api/bots", json={"meeting_url": f"http://localhost:8000/videoroomtest.html?room={ROOM}"})
@@ -122,10 +125,13 @@ def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_pat
     (container,) = island.containers()
     assert container.wait(timeout=120)["StatusCode"] == 0
     assert (read["status"], read["data"]["reason"]) == ("completed", "stopped_by_user")
-    assert read["coverage"]["missing"] == []
+    assert {gap["reason"] for gap in read["coverage"]["missing"]} <= {"capture_silent"}
+    assert read["coverage"]["missing_s"] <= MOST_STARVED_S
     assert {segment["speaker"] for segment in read["segments"]} == {"Joe", "Maya"}
     for name, text in said.items():
-        assert jiwer.wer(normalize(text), normalize(_words(read, name))) <= MAX_WORD_ERROR_RATE, _words(read, name)
+        missing_s = sum(gap["end"] - gap["start"] for gap in read["coverage"]["missing"] if gap["speaker"] == name)
+        most = MAX_WORD_ERROR_RATE + MOST_WORDS_PER_S * missing_s / len(text.split())
+        assert jiwer.wer(normalize(text), normalize(_words(read, name))) <= most, _words(read, name)
 
 
 def _require_programs() -> None:

@@ -28,9 +28,9 @@ CALM_LIMIT_S = 200.0
 LONGEST_CALM_S = 600.0
 LOOK_EVERY_S = 2.0
 PARTS_LIMIT_S = 120.0
-LIVE_LIMIT_S = 10.0
+LIVE_LIMIT_S = 60.0
 _TIMEOUT_S = 10.0
-_SHUT_DOWN_S = 20.0
+_SHUT_DOWN_S = 60.0
 Reference = Mapping[str, Mapping[str, Sequence[ReferenceWord]]]
 
 

@@ -74,7 +74,7 @@ def answering(status: int, body: bytes = b"") -> Sink:
     return Sink(head.encode() + body)
 
 
-async def publish(url: str, event: Event = EVENT, *, timeout_s: float = 10.0) -> None:
+async def publish(url: str, event: Event = EVENT, *, timeout_s: float = DEADLINE_S) -> None:
     async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as client:
         await SinkPublisher(client, url, timeout_s=timeout_s).publish(event)
 

@@ -106,7 +106,7 @@ async def test_a_subscriber_that_hangs_counts_as_no_answer(
 ) -> None:
     """The timeout is each attempt's own."""
     subscriber.answer = hang
-    url = await brokers.start(a_trigger(extra="delivery: {retry: 1, backoffDelay: PT0.01S, timeout: PT0.1S}, "))
+    url = await brokers.start(a_trigger(extra="delivery: {retry: 1, backoffDelay: PT0.01S, timeout: PT1S}, "))
 
     await post(url, an_event())
 
