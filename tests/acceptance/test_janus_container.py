@@ -107,7 +107,7 @@ def island(
 
 
 def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_path: Path, meetings_dir: Path) -> None:
-    """Each one's words under the right name, all but what the ledger tells of, and the container has ended by itself."""
+    """Each one's words under the right name, but for what the ledger tells of, and the container has ended."""
     said = {}
     island.door.post("/janus", json={"request": "create", "room": ROOM, "publishers": 6, "audiolevel_ext": True})
     asked = island.door.post("/api/bots", json={"meeting_url": f"http://localhost:8000/videoroomtest.html?room={ROOM}"})
