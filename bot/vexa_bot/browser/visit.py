@@ -15,6 +15,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from vexa_bot.browser.chromium import START_LIMIT_S, Chromium, open_chromium
 from vexa_bot.browser.inbox import Inbox, Told
+from vexa_bot.browser.memory import was_short_of_memory
 from vexa_bot.browser.page_messages import PageFacts, PageMessage, parse_page_message
 from vexa_bot.browser.page_script import page_script
 from vexa_bot.browser.site import Site
@@ -51,7 +52,7 @@ class Visit:
         self._told: dict[Frame, _Report] = {}
         self._signals: deque[str] = deque(maxlen=MAX_SIGNALS)
         self._lost: str | None = None
-        page.on("crash", lambda _: self._lose("the page crashed"))
+        page.on("crash", self._note_crash)
         page.on("close", lambda _: self._lose("the page closed"))
         page.on("dialog", self._answer_dialog)
         page.on("websocket", self._listen)
@@ -126,6 +127,9 @@ class Visit:
             self._told[frame] = _Report(message, time.monotonic())
         else:
             self._inbox.put(message)
+
+    def _note_crash(self, _: Page) -> None:
+        self._lose("the page crashed" + (", out of memory" if was_short_of_memory() else ""))
 
     def _lose(self, why: str) -> None:
         self._lost = self._lost or why
