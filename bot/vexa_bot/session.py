@@ -17,10 +17,9 @@ from vexa_bot.reporter import Reporter
 from vexa_bot.streams import Streams
 from vexa_events.callbacks import Command, CommandKind, Heartbeat, HeartbeatAnswer, StatusReport
 from vexa_events.identity import BotStatus
+from vexa_events.launch import LEAVE_LIMIT_S
 
 logger = logging.getLogger(__name__)
-LEAVE_LIMIT_S = 10.0
-"""How long a platform may take to leave the meeting."""
 TOLD_REFUSALS = 4
 """How many different refusals the last status tells; evidence is bounded."""
 

@@ -13,6 +13,8 @@ from vexa_events.identity import Task
 
 ORDER_VARIABLE = "VEXA_BOT_ORDER"
 TOKEN_VARIABLE = "VEXA_SESSION_TOKEN"  # noqa: S105 - a name, not a secret
+LEAVE_LIMIT_S = 10.0
+"""How long a bot may take to leave the meeting."""
 LONGEST_WAIT_S = 7_200.0
 LONGEST_STAY_S = 43_200.0
 

@@ -64,8 +64,9 @@ async def open_deps(settings: BotsSettings) -> AsyncIterator[BotsDeps]:
 def _limits(settings: BotsSettings) -> Limits:
     return Limits(
         launch=timedelta(seconds=settings.launch_limit_s),
+        heartbeat=timedelta(seconds=settings.heartbeat_s),
         stop_grace=timedelta(seconds=settings.stop_grace_s),
-        kill_grace=timedelta(seconds=settings.kill_grace_s),
+        kill_grace=timedelta(seconds=max(settings.kill_grace_s, settings.longest_end_s)),
         silence=timedelta(seconds=settings.callback_limit_s),
         kept=timedelta(seconds=settings.keep_ended_s),
     )

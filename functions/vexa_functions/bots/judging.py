@@ -32,6 +32,8 @@ class Limits:
     """A bot that cannot reach us for so long ends by itself."""
     kept: timedelta
     """How long what is left of an ended bot is kept, for those who read its log."""
+    heartbeat: timedelta
+    """A bot that lives tells at least so often what it captured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,14 @@ class Ended:
     evidence: str
     at: datetime | None = None
     """When the bot last showed life; None where it never did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """An interval in which a lost bot captured what it told nobody of, in seconds on the session clock."""
+
+    from_s: float
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,19 @@ def judge_exit(session: Session, seen: Exited, streams: Sequence[Stream], *, now
         reason = "stopped_by_user" if was_told else None
         return Ended(status=BotStatus.COMPLETED, reason=reason, evidence=evidence, at=at)
     return _failed("bot_lost", evidence, at=at)
+
+
+def judge_unheard(session: Session, seen: Exited, *, now: datetime, limits: Limits) -> Unheard | None:
+    """
+    Say for how long a lost bot may have listened since its last word; None where it did not, or told that it ceased to.
+
+    Where nobody wrote down when it ended, until its next word was due.
+    """
+    if session.clock_zero_at is None or session.heartbeat_at is None or session.status is not BotStatus.ACTIVE:
+        return None
+    ended_at = min(now, seen.at or session.heartbeat_at + limits.heartbeat)
+    from_s, until_s = ((at - session.clock_zero_at).total_seconds() for at in (session.heartbeat_at, ended_at))
+    return Unheard(from_s=max(0.0, from_s), until_s=until_s) if until_s > max(0.0, from_s) else None
 
 
 def judge_leftover(

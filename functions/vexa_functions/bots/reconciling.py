@@ -20,10 +20,12 @@ from vexa_functions.bots.judging import (
     ToRemove,
     ToStop,
     Undecided,
+    Unheard,
     judge_exit,
     judge_launch,
     judge_leftover,
     judge_running,
+    judge_unheard,
     judge_unlaunched,
 )
 from vexa_functions.bots.launchers.launcher import Exited, Found, Launcher
@@ -169,14 +171,18 @@ class Reconciler:
     async def _end_exited(self, observed: Session, seen: Exited, now: datetime) -> None:
         async with self._store.reading() as tables:
             streams = await tables.streams.of_session(observed.session_uid)
-        await self._end(observed, judge_exit(observed, seen, streams, now=now), now)
+        ended = judge_exit(observed, seen, streams, now=now)
+        unheard = judge_unheard(observed, seen, now=now, limits=self._limits)
+        await self._end(observed, ended, now, unheard if ended.reason == "bot_lost" else None)
 
-    async def _end(self, observed: Session, ended: Ended, at: datetime) -> None:
+    async def _end(self, observed: Session, ended: Ended, at: datetime, unheard: Unheard | None = None) -> None:
         """Write the end, unless the bot reported one in the meantime."""
         async with self._store.transaction() as tables:
             session = await tables.sessions.lock(observed.session_uid)
             if session is None:
                 return
+            if unheard is not None and not session.status.is_terminal:
+                await tables.streams.note_unheard(session.session_uid, from_s=unheard.from_s, until_s=unheard.until_s)
             entered = await enter(
                 tables, session, ended.status, at=ended.at or at, reason=ended.reason, evidence=ended.evidence
             )

@@ -7,10 +7,12 @@ from typing import Literal, Self
 
 from pydantic import AnyHttpUrl, Field, PostgresDsn, RedisDsn, SecretStr, WebsocketUrl, field_validator, model_validator
 
-from vexa_events.launch import LONGEST_STAY_S, LONGEST_WAIT_S, BotOptions
+from vexa_events.launch import LEAVE_LIMIT_S, LONGEST_STAY_S, LONGEST_WAIT_S, BotOptions
 from vexa_functions.bots.platforms import REPLAY, RULES
 from vexa_functions.hosting.settings import Settings
 
+END_SLACK_S = 10.0
+"""What a bot gets on top of its own limits, on a machine that is busy."""
 SELF_HOSTED = ("jitsi", "janus")
 
 
@@ -66,7 +68,7 @@ class BotsSettings(Settings, BotOptions):
     stop_grace_s: float = Field(60.0, alias="BOT_STOP_GRACE_S", ge=0.0, le=3_600.0)
     """How long a bot that is to leave may be silent before its process is told to end."""
     kill_grace_s: float = Field(60.0, alias="BOT_KILL_GRACE_S", ge=0.0, le=3_600.0)
-    """And how long from there until it is ended."""
+    """And how long from there until it is ended; more where the bot's own limits after SIGTERM come to more."""
     keep_ended_s: float = Field(900.0, alias="BOT_KEEP_ENDED_S", ge=0.0, le=7 * 86_400.0)
     """How long the container of an ended bot is kept, with its log."""
     bot_manager_url: AnyHttpUrl = Field(alias="BOT_MANAGER_URL")
@@ -119,6 +121,11 @@ class BotsSettings(Settings, BotOptions):
     def longest_session_s(self) -> float:
         """The longest that a bot may take which a request told to be as patient as it can be."""
         return self.join_limit_s + LONGEST_WAIT_S + LONGEST_STAY_S + self.flush_limit_s
+
+    @property
+    def longest_end_s(self) -> float:
+        """The longest that a bot may take after SIGTERM: to leave, to store and to report, and some slack."""
+        return LEAVE_LIMIT_S + 2 * self.terminate_limit_s + END_SLACK_S
 
     @property
     def platform_by_host(self) -> dict[str, str]:

@@ -53,6 +53,15 @@ UPDATE streams st SET captured_until_s = greatest(st.captured_until_s, r.capture
   FROM held JOIN unnest($2::text[], $3::float8[]) AS r (stream_uid, captured_until_s) USING (stream_uid)
  WHERE st.stream_uid = held.stream_uid
 """
+REACH_UNREPORTED = """
+UPDATE streams SET captured_until_s = greatest(captured_until_s, $2)
+ WHERE session_uid = $1 AND captured_until_s <= start_s
+"""
+ADD_UNHEARD = """
+INSERT INTO streams (stream_uid, session_uid, kind, start_s, stored_until_s, captured_until_s)
+SELECT $1 || '.lost', $1, 'mixed', $2, $2, $3
+ WHERE NOT EXISTS (SELECT FROM streams WHERE session_uid = $1)
+"""
 OF_SESSION = """
 SELECT st.stream_uid, st.session_uid, st.kind, st.start_s, st.epoch, st.next_batch_seq, st.stored_until_s,
        st.captured_until_s
@@ -166,6 +175,16 @@ class Streams:
         uids = [report.stream_uid for report in reports]
         ends = [report.captured_until_s for report in reports]
         await self._connection.execute(REPORT_CAPTURED, session_uid, uids, ends)
+
+    async def note_unheard(self, session_uid: str, *, from_s: float, until_s: float) -> None:
+        """
+        Note that a lost bot was still listening: its streams of which it told nothing yet reach that far.
+
+        Where none is known, one stands for whatever there was to hear.
+        """
+        from_s, until_s = at_clock_step(from_s), at_clock_step(until_s)
+        await self._connection.execute(REACH_UNREPORTED, session_uid, until_s)
+        await self._connection.execute(ADD_UNHEARD, session_uid, from_s, until_s)
 
     async def of_session(self, session_uid: str) -> list[Stream]:
         """List the streams of a session in order of their start."""

@@ -30,6 +30,7 @@ LIMITS = Limits(
     kill_grace=timedelta(seconds=20),
     silence=timedelta(seconds=1_500),
     kept=timedelta(seconds=300),
+    heartbeat=timedelta(seconds=2),
 )
 
 

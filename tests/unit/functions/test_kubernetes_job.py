@@ -6,7 +6,7 @@ import pytest
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 
-from vexa_events.launch import AutomaticLeave
+from vexa_events.launch import LEAVE_LIMIT_S, AutomaticLeave
 from vexa_functions.bots.launchers.choosing import job_shape
 from vexa_functions.bots.launchers.kubernetes_job import job_of, seen
 from vexa_functions.bots.launchers.launcher import Exited, NewBot, Observation, Running, Starting
@@ -67,6 +67,17 @@ def test_a_bot_ends_with_its_pod_and_not_with_a_word_about_its_job(
 def test_what_ended_a_pod_is_told(pod: Pod, expected: Exited) -> None:
     """Rather than that its Job does not try again."""
     assert seen(_job("Failed"), [pod]) == expected
+
+
+def test_a_bot_that_is_told_to_end_gets_the_time_that_its_limits_come_to() -> None:
+    """To leave, to store and to report, however long an administrator lets that take."""
+    settings = BotsSettings.from_env(ENV | {"BOT_TERMINATE_LIMIT_S": "60"})
+
+    job = job_of(NewBot(session_uid="s", meeting_id=1, env={}), job_shape(settings))
+
+    assert job.spec is not None
+    assert job.spec.template.spec is not None
+    assert (job.spec.template.spec.terminationGracePeriodSeconds or 0) > LEAVE_LIMIT_S + 2 * 60
 
 
 def test_no_job_is_ended_before_the_longest_stay_that_a_request_may_ask_for() -> None:

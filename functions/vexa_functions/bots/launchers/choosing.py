@@ -39,6 +39,7 @@ def job_shape(settings: BotsSettings) -> "JobShape":
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
         deadline_s=round(settings.longest_session_s),
+        stop_grace_s=round(settings.longest_end_s),
         recording=settings.replay_dir / settings.recording if settings.replay_dir and settings.recording else None,
     )
 
@@ -53,6 +54,7 @@ async def _docker(settings: BotsSettings) -> AsyncIterator[Launcher]:
         deployment=settings.deployment,
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
+        stop_grace_s=round(settings.longest_end_s),
         replay_dir=settings.replay_dir,
     )
     named = {

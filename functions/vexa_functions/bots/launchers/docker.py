@@ -16,7 +16,16 @@ from docker.models.containers import Container
 from docker.types import LogConfig, Mount
 
 from vexa_events.errors import Unavailable
-from vexa_functions.bots.launchers.launcher import Exited, Found, NewBot, Observation, Running, Starting, Unknown
+from vexa_functions.bots.launchers.launcher import (
+    STOP_GRACE_S,
+    Exited,
+    Found,
+    NewBot,
+    Observation,
+    Running,
+    Starting,
+    Unknown,
+)
 
 PREFIX = "docker:"
 SESSION_LABEL = "vexa.session"
@@ -42,23 +51,41 @@ class ContainerShape:
     """Whose bots these are, where several deployments share an engine."""
     memory_mb: int
     cpus: float
+    stop_grace_s: int = STOP_GRACE_S
+    """What `docker stop` and an engine that ends leave a bot between SIGTERM and SIGKILL."""
     max_pids: int = 512
     replay_dir: Path | None = None
     """Seen by bots at the same path, read-only; the engine must see it there, too."""
 
 
-def container_arguments(shape: ContainerShape, bot: NewBot) -> dict[str, Any]:
-    """Describe the container of a bot."""
-    has_own_network = shape.network != "host" and not (shape.network or "").startswith("container:")
-    recordings = str(shape.replay_dir) if shape.replay_dir else None
-    return {
-        "name": f"{shape.deployment}-bot-{bot.session_uid}",
-        "environment": dict(bot.env),
-        "labels": {
+def create_container(engine: docker.DockerClient, shape: ContainerShape, bot: NewBot) -> Container:
+    """Create the container of a bot; the SDK's own way to do so knows no time that `docker stop` leaves it."""
+    made = engine.api.create_container(
+        shape.image,
+        name=container_name(shape, bot),
+        environment=dict(bot.env),
+        labels={
             SESSION_LABEL: bot.session_uid,
             MEETING_LABEL: str(bot.meeting_id),
             DEPLOYMENT_LABEL: shape.deployment,
         },
+        stop_timeout=shape.stop_grace_s,
+        host_config=engine.api.create_host_config(**host_arguments(shape)),
+    )
+    container: Container = engine.containers.get(made["Id"])
+    return container
+
+
+def container_name(shape: ContainerShape, bot: NewBot) -> str:
+    """Name the one container of a session."""
+    return f"{shape.deployment}-bot-{bot.session_uid}"
+
+
+def host_arguments(shape: ContainerShape) -> dict[str, Any]:
+    """Describe what the engine lends a bot's container, and what it does not."""
+    has_own_network = shape.network != "host" and not (shape.network or "").startswith("container:")
+    recordings = str(shape.replay_dir) if shape.replay_dir else None
+    return {
         "network_mode": shape.network,
         "extra_hosts": {"host.docker.internal": "host-gateway"} if has_own_network else {},
         "mem_limit": f"{shape.memory_mb}m",
@@ -149,14 +176,13 @@ class DockerLauncher:
 
     def _made(self, bot: NewBot) -> Container:
         """Create the container; its name, which only one can have, is the session's."""
-        arguments = container_arguments(self._shape, bot)
         try:
-            container: Container = self._engine().containers.create(self._shape.image, **arguments)
+            return create_container(self._engine(), self._shape, bot)
         except APIError as exc:
             if exc.status_code != HTTPStatus.CONFLICT:
                 raise
-            container = self._engine().containers.get(arguments["name"])
-        return container
+            present: Container = self._engine().containers.get(container_name(self._shape, bot))
+            return present
 
     def _observe(self, reference: str) -> Observation:
         try:

@@ -12,7 +12,7 @@ from lightkube import AsyncClient, KubeConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
-from lightkube.resources.core_v1 import Pod
+from lightkube.resources.core_v1 import Event, Pod
 from lightkube.types import CascadeType, PatchType
 
 from vexa_events.errors import Unavailable
@@ -24,13 +24,15 @@ from vexa_functions.bots.launchers.kubernetes_job import (
     secret_of,
     seen,
 )
-from vexa_functions.bots.launchers.launcher import Found, NewBot, Observation, Unknown
+from vexa_functions.bots.launchers.launcher import Found, NewBot, Observation, Starting, Unknown
 
 PREFIX = "kubernetes:"
 CALL_TIMEOUT_S = 20.0
 PAGE = 500
 POD_LABEL = "job-name"
 """What a Job's controller writes on the pods that it makes."""
+POD_REFUSED = "FailedCreate"
+"""What it calls the event that a pod could not be made."""
 
 T = TypeVar("T")
 
@@ -70,7 +72,8 @@ class KubernetesLauncher:
             job = await _unless(HTTPStatus.NOT_FOUND, api.get(Job, name))
             if job is None:
                 return Unknown()
-            return seen(job, [pod async for pod in api.list(Pod, labels={POD_LABEL: name})])
+            observed = seen(job, [pod async for pod in api.list(Pod, labels={POD_LABEL: name})])
+            return Starting(await _refusal(api, name)) if observed == Starting() else observed
 
     async def stop(self, reference: str) -> None:
         """Suspend the Job: its pod gets SIGTERM, time to end, and no successor."""
@@ -119,6 +122,12 @@ class KubernetesLauncher:
 
     async def _patch(self, api: AsyncClient, name: str, spec: Mapping[str, Any]) -> None:
         await _unless(HTTPStatus.NOT_FOUND, api.patch(Job, name, {"spec": dict(spec)}, patch_type=PatchType.MERGE))
+
+
+async def _refusal(api: AsyncClient, name: str) -> str | None:
+    """Find why a Job gets no pod, such as a quota; only the events that its controller writes tell."""
+    told = [event async for event in api.list(Event, fields={"involvedObject.name": name})]
+    return next((event.message for event in reversed(told) if event.reason == POD_REFUSED), None)
 
 
 async def _delete(api: AsyncClient, name: str) -> None:

@@ -32,7 +32,7 @@ from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod, Secret
 
-from vexa_functions.bots.launchers.launcher import Exited, NewBot, Observation, Running, Starting
+from vexa_functions.bots.launchers.launcher import STOP_GRACE_S, Exited, NewBot, Observation, Running, Starting
 
 SESSION_LABEL = "vexa.session"
 MEETING_LABEL = "vexa.meeting"
@@ -44,8 +44,6 @@ DEADLINE_GRACE_S = 3_600
 """A Job may take this much longer than the longest attendance: its node may have to be started, its image pulled."""
 KEPT_AFTER_END_S = 3_600
 """Far longer than the time between two ticks, so that no exit code is missed."""
-STOP_GRACE_S = 30
-"""What a bot gets between SIGTERM and SIGKILL; it takes 20 at most."""
 SAYS_NOTHING = frozenset({"Error", "Completed"})
 """What a container's end is called where the cluster knows no more than its code."""
 
@@ -61,6 +59,8 @@ class JobShape:
     cpus: float
     deadline_s: int
     """The longest that a bot may attend, from its launch until everything is stored."""
+    stop_grace_s: int = STOP_GRACE_S
+    """What a bot gets between SIGTERM and SIGKILL."""
     recording: Path | None = None
     """Where the ConfigMap of the folder's name is laid: a recorded meeting to try bots with."""
 
@@ -126,7 +126,7 @@ def seen(job: Job, pods: Sequence[Pod]) -> Observation:
 def _pod_of(bot: NewBot, shape: JobShape) -> PodSpec:
     return PodSpec(
         restartPolicy="Never",
-        terminationGracePeriodSeconds=STOP_GRACE_S,
+        terminationGracePeriodSeconds=shape.stop_grace_s,
         automountServiceAccountToken=False,
         enableServiceLinks=False,
         securityContext=PodSecurityContext(

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+STOP_GRACE_S = 30
+"""What a bot gets between SIGTERM and SIGKILL unless it is told to take longer; it takes 20 at most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBot:

@@ -1,11 +1,13 @@
 """What every launcher promises, whatever it runs bots on."""
 
 import asyncio
+import contextlib
 import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import docker
 import kubernetes_validate
 import pytest
 import yaml
@@ -223,6 +225,17 @@ except OSError:
     assert (await ended(launcher, reference)).code == 7
 
 
+async def test_an_engine_that_stops_a_container_leaves_it_the_time_to_end(docker_runtime: Any) -> None:
+    """Docker's own 10 s would cut off a bot that stores what it heard last."""
+    launcher: Launcher = docker_runtime.open()
+
+    reference = await launcher.launch(a_bot(SLEEP))
+    with contextlib.closing(docker.DockerClient()) as engine:
+        made = await asyncio.to_thread(engine.containers.get, reference.removeprefix("docker:"))
+
+    assert made.attrs["Config"]["StopTimeout"] == 30
+
+
 async def test_a_container_that_eats_its_memory_is_said_to(docker_runtime: Any) -> None:
     """The limit holds, and the evidence names it."""
     launcher: Launcher = docker_runtime.open()
@@ -326,7 +339,10 @@ async def test_the_role_in_the_manifests_allows_what_is_used_and_no_more(cluster
     documents = list(yaml.safe_load_all((KNATIVE / "functions" / "bot-jobs.yaml").read_text()))
     launcher: KubernetesLauncher = cluster.launcher()
 
+    cluster.refuses_pods = "exceeded quota"
     reference = await launcher.launch(a_bot(IGNORE))
+    assert await launcher.observe(reference) == Starting("exceeded quota")
+    cluster.refuses_pods = None
     await running(launcher, reference)
     await launcher.found()
     await launcher.kill(reference)
