@@ -19,8 +19,8 @@ from vexa_local.chaos.faults import BOT, CHANNEL, RECEIVER, USER, Fault, FaultKi
 from vexa_local.chaos.recordings import ReferenceWord
 from vexa_local.check import Finding
 
-ALLOWED_S = 3.0
-"""A bot tells every 2 s what it captured, and may be a second late."""
+ALLOWED_S = 2.5
+"""A bot tells every 2 s what it captured, and may be a little late."""
 LENGTH_TOLERANCE_S = 0.3
 EDGE_S = 0.5
 """Around the edge of a missing interval a word may be there or not."""
