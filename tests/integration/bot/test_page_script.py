@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from tests.waiting import DEADLINE_S
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -18,7 +19,7 @@ from vexa_bot.platforms.janus import JanusSite
 from vexa_bot.platforms.jitsi import JitsiSite
 
 CHROMIUM = Path("/usr/bin/chromium")
-LIMIT_S = 30.0
+LIMIT_S = DEADLINE_S
 MEETING = """
 <body><button aria-label="Leave the meeting">Leave</button>
 <span><span id="participant_a1"><b class="displayname"></b></span></span>
