@@ -86,7 +86,11 @@ def _platform(settings: BotSettings) -> Platform:
         site_of(order, janus_page_url=str(settings.janus_page_url) if settings.janus_page_url else None),
         Guest(name=order.bot_name, passcode=order.passcode),
         limits=_limits(settings),
-        chromium=Chromium(path=settings.chromium_path, flags=tuple(shlex.split(settings.chromium_flags))),
+        chromium=Chromium(
+            path=settings.chromium_path,
+            flags=tuple(shlex.split(settings.chromium_flags)),
+            has_sandbox=settings.chromium_sandbox,
+        ),
     )
 
 

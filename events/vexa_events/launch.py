@@ -79,6 +79,8 @@ class BotOptions(BaseModel):
     """The browser that attends meetings of browser platforms."""
     chromium_flags: str = Field("", alias="CHROMIUM_FLAGS")
     """More options for it, split as a shell splits words; a proxy, for example."""
+    chromium_sandbox: bool = Field(False, alias="CHROMIUM_SANDBOX")
+    """Whether the browser must run in its own sandbox; where the system does not let it, it does not start."""
     janus_page_url: AnyHttpUrl | None = Field(None, alias="JANUS_PAGE_URL")
     """Where the pages of our own Janus lie; an order with a meeting_url needs it not."""
 

@@ -83,6 +83,8 @@ def island(
             "BOT_IMAGE": IMAGE,
             "BOT_DEPLOYMENT": deployment,
             "BOT_KEEP_ENDED_S": "600",
+            "BOT_SECCOMP_PROFILE": str(CHECKOUT / "bot" / "seccomp.json"),
+            "CHROMIUM_SANDBOX": "true",
             "DOCKER_NETWORK": f"container:{holder.id}",
             "BOT_PLATFORMS": "janus",
             "BOT_SELF_HOSTED": "janus=localhost:8000",
@@ -107,7 +109,11 @@ def island(
 
 
 def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_path: Path, meetings_dir: Path) -> None:
-    """Each one's words under the right name, but for what the ledger tells of, and the container has ended."""
+    """
+    Each one's words under the right name, but for what the ledger tells of, and the container has ended.
+
+    The browser runs in its own sandbox, without which it would not start here.
+    """
     said = {}
     island.door.post("/janus", json={"request": "create", "room": ROOM, "publishers": 6, "audiolevel_ext": True})
     asked = island.door.post("/api/bots", json={"meeting_url": f"http://localhost:8000/videoroomtest.html?room={ROOM}"})
@@ -124,6 +130,8 @@ def test_two_people_in_a_room_are_heard_from_a_container(island: Island, tmp_pat
 
     (container,) = island.containers()
     assert container.wait(timeout=120)["StatusCode"] == 0
+    assert {"CHROMIUM_SANDBOX=true", "CHROMIUM_SANDBOX=True"} & set(container.attrs["Config"]["Env"])
+    assert any("SCMP_ACT_ERRNO" in option for option in container.attrs["HostConfig"]["SecurityOpt"])
     assert (read["status"], read["data"]["reason"]) == ("completed", "stopped_by_user")
     assert {gap["reason"] for gap in read["coverage"]["missing"]} <= {"capture_silent"}
     assert read["coverage"]["missing_s"] <= MOST_STARVED_S

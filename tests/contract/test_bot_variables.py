@@ -29,6 +29,7 @@ NECESSARY = {
 UNLIKE_THE_DEFAULT = {
     "CHROMIUM_PATH": "/opt/chromium",
     "CHROMIUM_FLAGS": "--proxy-server='http://proxy:3128'",
+    "CHROMIUM_SANDBOX": "True",
     "JANUS_PAGE_URL": "https://janus.example.org/demos/",
     "BOT_BUFFER_MAX_BYTES": "64000",
 }

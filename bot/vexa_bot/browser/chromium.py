@@ -35,6 +35,8 @@ class Chromium:
 
     path: Path
     flags: tuple[str, ...] = ()
+    has_sandbox: bool = False
+    """Whether it runs in its own sandbox, which needs user namespaces."""
 
 
 @asynccontextmanager
@@ -47,6 +49,7 @@ async def open_chromium(chromium: Chromium) -> AsyncIterator[Browser]:
             browser = await playwright.chromium.launch(
                 executable_path=chromium.path,
                 args=[*FLAGS, *chromium.flags],
+                chromium_sandbox=chromium.has_sandbox,
                 timeout=START_LIMIT_S * 1_000,
                 handle_sigint=False,
                 handle_sigterm=False,

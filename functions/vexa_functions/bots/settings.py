@@ -47,6 +47,8 @@ class BotsSettings(Settings, BotOptions):
     """Of a bot's container; 330 MB were measured in a meeting of three."""
     cpus: float = Field(1.0, alias="BOT_CPUS", ge=0.1, le=16.0)
     """Of a bot's container, at most."""
+    seccomp_profile: Path | None = Field(None, alias="BOT_SECCOMP_PROFILE")
+    """For docker a file, for kubernetes one that every node has, below the kubelet's folder of profiles."""
     deployment: str = Field("vexa", alias="BOT_DEPLOYMENT", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     """Whose bots these are, where several deployments share a Docker engine or a namespace."""
     docker_host: str | None = Field(None, alias="DOCKER_HOST")
@@ -109,6 +111,9 @@ class BotsSettings(Settings, BotOptions):
             raise ValueError("BOT_RUN_DIR must be set where BOT_LAUNCHER is process")
         if self.launcher is not LauncherName.PROCESS and self.image is None:
             raise ValueError(f"BOT_IMAGE must be set where BOT_LAUNCHER is {self.launcher.value}")
+        profile = self.seccomp_profile if self.launcher is LauncherName.DOCKER else None
+        if profile is not None and not profile.is_file():
+            raise ValueError(f"BOT_SECCOMP_PROFILE: {profile} is no file")
         return self
 
     @property

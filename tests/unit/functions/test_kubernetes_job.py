@@ -80,6 +80,20 @@ def test_a_bot_that_is_told_to_end_gets_the_time_that_its_limits_come_to() -> No
     assert (job.spec.template.spec.terminationGracePeriodSeconds or 0) > LEAVE_LIMIT_S + 2 * 60
 
 
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, {"type": "RuntimeDefault"}),
+        ({"BOT_SECCOMP_PROFILE": "vexa/bot.json"}, {"type": "Localhost", "localhostProfile": "vexa/bot.json"}),
+    ],
+)
+def test_a_pod_has_the_seccomp_profile_that_is_set(env: dict[str, str], expected: dict[str, str]) -> None:
+    """Never none."""
+    job = job_of(NewBot(session_uid="s", meeting_id=1, env={}), job_shape(BotsSettings.from_env(ENV | env)))
+
+    assert job.to_dict()["spec"]["template"]["spec"]["securityContext"]["seccompProfile"] == expected
+
+
 def test_no_job_is_ended_before_the_longest_stay_that_a_request_may_ask_for() -> None:
     """After the longest wait, and with the time to store what was heard last."""
     settings = BotsSettings.from_env(ENV)

@@ -40,6 +40,7 @@ def job_shape(settings: BotsSettings) -> "JobShape":
         cpus=settings.cpus,
         deadline_s=round(settings.longest_session_s),
         stop_grace_s=round(settings.longest_end_s),
+        seccomp_profile=str(settings.seccomp_profile) if settings.seccomp_profile else None,
         recording=settings.replay_dir / settings.recording if settings.replay_dir and settings.recording else None,
     )
 
@@ -55,6 +56,7 @@ async def _docker(settings: BotsSettings) -> AsyncIterator[Launcher]:
         memory_mb=settings.memory_mb,
         cpus=settings.cpus,
         stop_grace_s=round(settings.longest_end_s),
+        seccomp_profile=settings.seccomp_profile,
         replay_dir=settings.replay_dir,
     )
     named = {

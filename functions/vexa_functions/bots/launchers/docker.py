@@ -54,6 +54,8 @@ class ContainerShape:
     stop_grace_s: int = STOP_GRACE_S
     """What `docker stop` and an engine that ends leave a bot between SIGTERM and SIGKILL."""
     max_pids: int = 512
+    seccomp_profile: Path | None = None
+    """A file of ours, where it is not the engine's own profile."""
     replay_dir: Path | None = None
     """Seen by bots at the same path, read-only; the engine must see it there, too."""
 
@@ -93,13 +95,17 @@ def host_arguments(shape: ContainerShape) -> dict[str, Any]:
         "nano_cpus": round(shape.cpus * 1e9),
         "pids_limit": shape.max_pids,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
+        "security_opt": ["no-new-privileges:true", *_seccomp(shape)],
         "read_only": True,
         "tmpfs": {"/tmp": TMPFS_OPTIONS},  # noqa: S108 - the container's own, in memory
         "shm_size": "256m",
         "mounts": [Mount(recordings, recordings, type="bind", read_only=True)] if recordings else [],
         "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "2"}),
     }
+
+
+def _seccomp(shape: ContainerShape) -> list[str]:
+    return [f"seccomp={shape.seccomp_profile.read_text()}"] if shape.seccomp_profile else []
 
 
 class DockerLauncher:

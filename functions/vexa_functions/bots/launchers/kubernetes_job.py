@@ -61,6 +61,8 @@ class JobShape:
     """The longest that a bot may attend, from its launch until everything is stored."""
     stop_grace_s: int = STOP_GRACE_S
     """What a bot gets between SIGTERM and SIGKILL."""
+    seccomp_profile: str | None = None
+    """A profile that every node has; None is its container runtime's own."""
     recording: Path | None = None
     """Where the ConfigMap of the folder's name is laid: a recorded meeting to try bots with."""
 
@@ -134,7 +136,7 @@ def _pod_of(bot: NewBot, shape: JobShape) -> PodSpec:
             runAsUser=USER_ID,
             runAsGroup=USER_ID,
             fsGroup=USER_ID,
-            seccompProfile=SeccompProfile(type="RuntimeDefault"),
+            seccompProfile=_seccomp(shape),
         ),
         containers=[_container_of(bot, shape)],
         volumes=[
@@ -143,6 +145,12 @@ def _pod_of(bot: NewBot, shape: JobShape) -> PodSpec:
             *([_recording_of(shape.recording)] if shape.recording else []),
         ],
     )
+
+
+def _seccomp(shape: JobShape) -> SeccompProfile:
+    if shape.seccomp_profile is None:
+        return SeccompProfile(type="RuntimeDefault")
+    return SeccompProfile(type="Localhost", localhostProfile=shape.seccomp_profile)
 
 
 def _container_of(bot: NewBot, shape: JobShape) -> Container:
