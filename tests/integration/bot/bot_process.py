@@ -1,15 +1,20 @@
 """The bot as its launchers start it: a process of its own, told all by its environment."""
 
 import asyncio
+import math
 import signal
+import struct
 import sys
+import wave
 from asyncio.subprocess import PIPE, STDOUT, Process
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from vexa_events.launch import BotOrder
 
+TOKEN = "header.payload.signature"
 ENDS_WITHIN_S = 120.0
 
 
@@ -65,3 +70,16 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
+
+
+def write_track(path: Path, *, seconds: float, tone_hz: int) -> bytes:
+    """Write a tone as a WAV file; return its samples."""
+    count = round(seconds * 16_000)
+    tone = (int(9_000 * math.sin(2 * math.pi * tone_hz * index / 16_000)) for index in range(count))
+    samples = b"".join(struct.pack("<h", sample) for sample in tone)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(samples)
+    return samples

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tests.integration.bot.bot_process import TOKEN, BotProcess, write_track
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -31,6 +33,7 @@ from vexa_events.callbacks import (
     SpeakerHints,
     StatusReport,
 )
+from vexa_events.launch import TOKEN_VARIABLE
 from vexa_events.stream import (
     AudioFrame,
     Binding,
@@ -270,3 +273,33 @@ async def bots(pool: PoolTwin) -> AsyncIterator[BotsTwin]:
     yield twin
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A short meeting of two and a long one of one."""
+    (tmp_path / "short").mkdir()
+    (tmp_path / "long").mkdir()
+    write_track(tmp_path / "short" / "track-ann.wav", seconds=1.5, tone_hz=440)
+    write_track(tmp_path / "short" / "track-bob.wav", seconds=1.0, tone_hz=880)
+    write_track(tmp_path / "long" / "track-ann.wav", seconds=60.0, tone_hz=440)
+    return tmp_path
+
+
+@pytest.fixture
+async def bot(pool: PoolTwin, bots: BotsTwin, recordings: Path) -> AsyncIterator[BotProcess]:
+    """A bot with quick heartbeats, not yet started."""
+    bot = BotProcess(
+        {
+            TOKEN_VARIABLE: TOKEN,
+            "BOT_MANAGER_URL": bots.url,
+            "STREAM_URL": pool.url,
+            "VEXA_REPLAY_DIR": str(recordings),
+            "BOT_HEARTBEAT_S": "0.1",
+            "BOT_TERMINATE_LIMIT_S": "4",
+            "BOT_RETRY_FIRST_S": "0.05",
+            "BOT_RETRY_LONGEST_S": "0.1",
+        }
+    )
+    yield bot
+    await bot.aclose()
