@@ -17,7 +17,6 @@ from vexa_events.identity import StreamKind
 
 LEAVE = Command(kind=CommandKind.LEAVE)
 ASKED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
-BYTES_PER_MS = 32
 
 
 async def test_a_recording_is_attended_to_its_end_and_every_sample_is_stored(
