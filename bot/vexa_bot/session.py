@@ -20,6 +20,7 @@ from vexa_events.identity import BotStatus
 from vexa_events.launch import LEAVE_LIMIT_S
 
 logger = logging.getLogger(__name__)
+CANCEL_AGAIN_S = 0.5
 TOLD_REFUSALS = 4
 """How many different refusals the last status tells; evidence is bounded."""
 
@@ -76,11 +77,11 @@ class Session:
             for status in stopping:
                 await self._enter(status, ending.reason)
             await self._flush()
-            beating.cancel()
+            await _end(beating)
             ending = self._with_loss(ending)
             await self._conclude(ending)
-            reporting.cancel()
-            hinting.cancel()
+            await _end(reporting)
+            await _end(hinting)
         return ending
 
     def end(self, ending: Ending) -> None:
@@ -203,3 +204,10 @@ class Session:
                 streams=self._streams.reports() if status.is_terminal else (),
             )
         )
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it ends: a library that is connecting at that very moment may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)

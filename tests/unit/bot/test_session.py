@@ -61,16 +61,39 @@ class _Bots:
         return HeartbeatAnswer(commands=(Command(kind=CommandKind.LEAVE),) if "active" in self.path else ())
 
 
+class _DeafBots(_Bots):
+    """Whose first answer to a cancellation is to go on."""
+
+    has_swallowed = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_waiting = asyncio.Event()
+
+    async def hint(self, told: SpeakerHints) -> None:
+        await self.is_waiting.wait()  # so that the session's end finds a heartbeat under way
+
+    async def heartbeat(self, beat: Callable[[], Heartbeat]) -> HeartbeatAnswer:
+        if "stopping" not in self.path:
+            return await super().heartbeat(beat)
+        self.is_waiting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self.has_swallowed:
+                raise
+            self.has_swallowed = True
+        return HeartbeatAnswer()
+
+
 def _no_client(stream_uid: StreamUid, kind: StreamKind, tape: Tape, tuning: Tuning) -> StreamClient:
     raise AssertionError(stream_uid)
 
 
-async def test_who_was_speaking_when_a_stop_came_is_told() -> None:
-    """A user's stop cuts the attendance short, not what it has seen."""
-    bots = _Bots()
+def _parts(bots: _Bots) -> SessionParts:
     reporter = Reporter(bots)
     buffer = ReplayBuffer(bytes_per_stream=1_000, max_bytes=1_000)
-    parts = SessionParts(
+    return SessionParts(
         platform=_Meeting,
         streams=partial(
             Streams, SessionUid("session"), tuning=TUNING, buffer=buffer, reporter=reporter, new_client=_no_client
@@ -81,9 +104,24 @@ async def test_who_was_speaking_when_a_stop_came_is_told() -> None:
         patience=Patience(limit_s=10.0, hurried_s=1.0),
     )
 
+
+async def test_who_was_speaking_when_a_stop_came_is_told() -> None:
+    """A user's stop cuts the attendance short, not what it has seen."""
+    bots = _Bots()
+
     async with asyncio.timeout(10):
-        ending = await Session(parts, tuning=TUNING, heartbeat_s=0.001).run()
+        ending = await Session(_parts(bots), tuning=TUNING, heartbeat_s=0.001).run()
 
     assert ending.reason == "stopped_by_user"
     assert bots.path == ["joining", "active", "stopping", "completed"]
     assert [hint.speaker for told in bots.hints for hint in told.hints] == ["Joe"]
+
+
+async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_bot() -> None:
+    """The meeting is over, and so is the process, whatever a heartbeat was doing at that moment."""
+    bots = _DeafBots()
+
+    async with asyncio.timeout(10):
+        await Session(_parts(bots), tuning=TUNING, heartbeat_s=0.001).run()
+
+    assert (bots.path[-1], bots.has_swallowed) == ("completed", True)
