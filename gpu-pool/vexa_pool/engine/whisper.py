@@ -18,8 +18,17 @@ from vexa_events.stream import SAMPLE_RATE_HZ
 from vexa_pool.engine.gpu_memory import free_mib, windows_at_once
 from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.tokens import MOST_TOKENS_PER_S, aligned_words, is_told, read_pieces, spread_words
+from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.guards import is_looping
-from vexa_pool.streaming.window import LONGEST_S, MARGIN_S, Purpose, Transcription, Window, encoder_length_s
+from vexa_pool.streaming.window import (
+    LONGEST_S,
+    MARGIN_S,
+    Purpose,
+    Transcription,
+    Window,
+    attended_length_s,
+    encoder_length_s,
+)
 from vexa_pool.streaming.words import SpokenWord
 
 ENGLISH = "en"
@@ -27,7 +36,7 @@ THREADS = 2
 """Windows decoded at the same time; a call runs on one core, which scales better than splitting each."""
 CPU_DECODE_BATCH = 8
 FRAMES_PER_S = 100
-ALIGNER_STEPS_PER_S = 50
+ENCODER_STEPS_PER_S = 50
 LEAD_S = 0.2
 """Silence put before every window: whatever the offset of the speech in it, the model then hears the same."""
 LIKELY_TOKENS_PER_S = 5
@@ -62,6 +71,7 @@ class WhisperModel:
         self._tokens = TokenTable.from_file(str(path / "tokenizer.json"))
         self._suppressed = _suppressed(self._tokenizer(ENGLISH, Task.TRANSCRIBE))
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
+        self._silence = self._encoded(self._mel(np.zeros(0, np.float32), LONGEST_S)[None])
         self.decode_batch = decode_batch or (CPU_DECODE_BATCH if self._on_cpu else windows_at_once(free_mib()))
         """How many windows are best decoded at once."""
 
@@ -85,22 +95,23 @@ class WhisperModel:
                 start=0,
                 samples=silence,
                 speech_s=1.0,
-                encoder_s=encoder_length_s(purpose, 1.0),
+                encoder_s=encoder_length_s(1.0),
+                attended_s=attended_length_s(purpose, 1.0),
                 wants_word_times=True,
             )
             self.transcribe([DecodeRequest(window=window, language=ENGLISH, task=Task.TRANSCRIBE)])
 
     def transcribe(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
-        """Decode windows of one encoder length; blocking, safe from several threads."""
+        """Decode windows that attend to one length; blocking, safe from several threads."""
         heard = self._decode(requests)
         return [self._retried(request, first) for request, first in zip(requests, heard, strict=True)]
 
     def _retried(self, request: DecodeRequest, first: Transcription) -> Transcription:
         """Decode once more at full length where a short window made the model repeat itself."""
         window = request.window
-        if window.purpose is Purpose.PARTIAL or window.encoder_s >= LONGEST_S or not is_looping(first.words):
+        if window.purpose is Purpose.PARTIAL or window.attended_s >= LONGEST_S or not is_looping(first.words):
             return first
-        return self._decode([replace(request, window=replace(window, encoder_s=LONGEST_S))])[0]
+        return self._decode([replace(request, window=replace(window, encoder_s=LONGEST_S, attended_s=LONGEST_S))])[0]
 
     def _decode(self, requests: Sequence[DecodeRequest]) -> list[Transcription]:
         encoded = self._encode([request.window for request in requests])
@@ -126,11 +137,11 @@ class WhisperModel:
         """
         Tell every window in tokens; one that is not at its end by the likely limit is told again, alone.
 
-        The limit is that of the encoder's length: who else is in the group changes nothing.
+        The limit is that of the length attended to: who else is in the group changes nothing.
         """
         prompts = [_prompt(request, tokenizer) for request, tokenizer in zip(requests, tokenizers, strict=True)]
-        encoder_s, temperature = requests[0].window.encoder_s, requests[0].temperature
-        likely, most = (_limit(encoder_s, per_s) for per_s in (LIKELY_TOKENS_PER_S, MOST_TOKENS_PER_S))
+        attended_s, temperature = requests[0].window.attended_s, requests[0].temperature
+        likely, most = (_limit(attended_s, per_s) for per_s in (LIKELY_TOKENS_PER_S, MOST_TOKENS_PER_S))
         results = self._generate(encoded, prompts, most_tokens=likely, temperature=temperature)
         for at, (request, tokenizer) in enumerate(zip(requests, tokenizers, strict=True)):
             ids = results[at].sequences_ids[0]
@@ -157,17 +168,26 @@ class WhisperModel:
         return told
 
     def _encode(self, windows: Sequence[Window]) -> Encoded:
-        """Encode one by one on a CPU, where a batch falls out of the cache, and all at once elsewhere."""
-        features = [self._mel(window) for window in windows]
-        groups = [mel[None] for mel in features] if self._on_cpu else [np.stack(features)]
-        views = [self._model.encode(ctranslate2.StorageView.from_array(group), to_cpu=True) for group in groups]
-        return np.ascontiguousarray(np.concatenate([np.array(view) for view in views]))
+        """
+        Encode all at once on a GPU. On a CPU, where a batch falls out of the cache, one by one and not the silence.
 
-    def _mel(self, window: Window) -> NDArray[np.float32]:
-        padded = np.zeros(round(window.encoder_s * SAMPLE_RATE_HZ), np.float32)
+        What it would become stands behind each instead: silence encoded once, at the same steps.
+        """
+        if not self._on_cpu:
+            return self._encoded(np.stack([self._mel(window.samples, window.attended_s) for window in windows]))
+        steps = round(windows[0].attended_s * ENCODER_STEPS_PER_S)
+        each = [self._encoded(self._mel(window.samples, window.encoder_s)[None]) for window in windows]
+        return np.concatenate([np.concatenate([own, self._silence[:, own.shape[1] : steps]], axis=1) for own in each])
+
+    def _encoded(self, features: NDArray[np.float32]) -> Encoded:
+        view = self._model.encode(ctranslate2.StorageView.from_array(features), to_cpu=True)
+        return np.array(view)
+
+    def _mel(self, samples: Samples, length_s: float) -> NDArray[np.float32]:
+        padded = np.zeros(round(length_s * SAMPLE_RATE_HZ), np.float32)
         lead = round(LEAD_S * SAMPLE_RATE_HZ)
-        end = min(padded.size, lead + window.samples.size)
-        padded[lead:end] = window.samples[: end - lead]
+        end = min(padded.size, lead + samples.size)
+        padded[lead:end] = samples[: end - lead]
         return np.ascontiguousarray(self._features(padded, padding=0), dtype=np.float32)
 
     def _languages(self, requests: Sequence[DecodeRequest], encoded: Encoded) -> list[tuple[str, float]]:
@@ -195,14 +215,15 @@ class WhisperModel:
     def _align(self, tokens: list[int], window: Window, encoded: Encoded, tokenizer: Tokenizer) -> list[SpokenWord]:
         audio_s = LEAD_S + window.samples.size / SAMPLE_RATE_HZ
         frames = round(min(window.encoder_s, audio_s) * FRAMES_PER_S)
-        view = ctranslate2.StorageView.from_array(encoded)
+        own = np.ascontiguousarray(encoded[:, : round(window.encoder_s * ENCODER_STEPS_PER_S)])
+        view = ctranslate2.StorageView.from_array(own)
         alignment = self._model.align(view, tokenizer.sot_sequence, [tokens], [frames])[0]
         text_steps, time_steps = (np.array(steps) for steps in zip(*alignment.alignments, strict=True))
         entered = np.diff(text_steps, prepend=-1).astype(bool)
         return aligned_words(
             tokens,
             tokenizer,
-            jump_times_s=[float(step) / ALIGNER_STEPS_PER_S for step in time_steps[entered]],
+            jump_times_s=[float(step) / ENCODER_STEPS_PER_S for step in time_steps[entered]],
             probabilities=alignment.text_token_probs,
         )
 
@@ -247,5 +268,5 @@ def _prompt(request: DecodeRequest, tokenizer: Tokenizer) -> list[int]:
     return [tokenizer.sot_prev, *before, *tokenizer.sot_sequence]
 
 
-def _limit(encoder_s: float, tokens_per_s: int) -> int:
-    return int((encoder_s - MARGIN_S) * tokens_per_s) + SPARE_TOKENS
+def _limit(attended_s: float, tokens_per_s: int) -> int:
+    return int((attended_s - MARGIN_S) * tokens_per_s) + SPARE_TOKENS

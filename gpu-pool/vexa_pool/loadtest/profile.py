@@ -23,7 +23,7 @@ from vexa_pool.engine.model import DecodeRequest, Model
 from vexa_pool.engine.whisper import WhisperModel
 from vexa_pool.loadtest.recordings import Recording
 from vexa_pool.streaming.clock import samples_in
-from vexa_pool.streaming.window import Purpose, Window, encoder_length_s
+from vexa_pool.streaming.window import Purpose, Window, attended_length_s, encoder_length_s
 
 PRECISIONS_BY_DEVICE = {"cuda": ("float16", "int8_float16"), "cpu": ("int8",)}
 BATCHES = (1, 2, 4, 8, 16, 24, 32, 48, 64)
@@ -161,7 +161,8 @@ def _request(recordings: Sequence[Recording], number: int) -> DecodeRequest:
         start=0,
         samples=np.ascontiguousarray(samples),
         speech_s=samples.size / SAMPLE_RATE_HZ,
-        encoder_s=encoder_length_s(Purpose.PARTIAL, SPEECH_S),
+        encoder_s=encoder_length_s(SPEECH_S),
+        attended_s=attended_length_s(Purpose.PARTIAL, SPEECH_S),
         wants_word_times=False,
     )
     return DecodeRequest(window=window, language="en", task=Task.TRANSCRIBE)

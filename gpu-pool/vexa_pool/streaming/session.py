@@ -21,7 +21,7 @@ from vexa_pool.streaming.gate import PAD, SpeechGate, Utterance
 from vexa_pool.streaming.passes import Passes
 from vexa_pool.streaming.timeline import Timeline
 from vexa_pool.streaming.transcript import Hypothesis, Transcript
-from vexa_pool.streaming.window import Purpose, Transcription, Window, encoder_length_s
+from vexa_pool.streaming.window import Purpose, Transcription, Window, attended_length_s, encoder_length_s
 
 STEP = samples_in(0.8)
 """Least new audio between two partial windows; under load the scheduler stretches it by itself."""
@@ -47,9 +47,9 @@ class Due:
 
     staleness_s: float
     """How much audio has come since the stream was last decoded."""
-    encoder_s: float
+    attended_s: float
     is_elastic: bool
-    """Its words are only shown, so it may be padded further: nothing that is committed hangs on it."""
+    """Its words are only shown, so more silence may follow it: nothing that is committed hangs on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,19 +146,21 @@ class Session:
         waiting = self._buffer.end - max(window.start, min(self._decoded_until, window.end))
         return Due(
             staleness_s=seconds_at(waiting),
-            encoder_s=encoder_length_s(window.purpose, seconds_at(window.end - window.start)),
+            attended_s=attended_length_s(window.purpose, seconds_at(window.end - window.start)),
             is_elastic=window.purpose is Purpose.PARTIAL,
         )
 
     def take_window(self) -> Window:
         """Take the window that is due; nothing else is due until `apply` has its words."""
         self._in_flight = taken = self._next_interval()
+        audio_s = seconds_at(taken.end - taken.start)
         return Window(
             purpose=taken.purpose,
             start=taken.start,
             samples=self._buffer.read(taken.start, taken.end),
             speech_s=seconds_at(taken.speech_end - taken.start),
-            encoder_s=encoder_length_s(taken.purpose, seconds_at(taken.end - taken.start)),
+            encoder_s=encoder_length_s(audio_s),
+            attended_s=attended_length_s(taken.purpose, audio_s),
             wants_word_times=taken.purpose is not Purpose.PARTIAL or taken.start < self._transcript.until,
         )
 

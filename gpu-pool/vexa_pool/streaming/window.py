@@ -1,4 +1,4 @@
-"""What is decoded at once: an interval of audio with the length at which the encoder sees it."""
+"""What is decoded at once: an interval of audio, and how much of it and of silence the model sees."""
 
 import math
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from enum import StrEnum
 from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.words import SpokenWord
 
-PARTIAL_FLOOR_S = 6.0
-COMMITTING_FLOOR_S = 8.0
-MARGIN_S = 2.0
-"""Silence behind the speech; with less the model repeats itself."""
-BUCKET_S = 2.0
-"""Encoder lengths are multiples of this, so that windows of several streams share a decoder batch."""
+ENCODER_FLOOR_S = 4.0
+ENCODER_MARGIN_S = 1.5
+"""Silence that is encoded behind the speech."""
+ENCODER_STEP_S = 0.5
+MARGIN_S = 2.5
+"""Silence behind the speech that the decoder attends to at least; with less the model repeats itself."""
 LONGEST_S = 30.0
+COMMITTING_LENGTHS_S = (8.0, 10.0, 12.0, 14.0, 18.0, 24.0, LONGEST_S)
+"""What the decoder attends to where words are committed: few lengths, so that windows of many streams share groups."""
 
 
 class Purpose(StrEnum):
@@ -40,7 +42,9 @@ class Window:
     speech_s: float
     """Where the speech ends."""
     encoder_s: float
-    """Length the audio is padded to."""
+    """Length the audio is padded to for the encoder."""
+    attended_s: float
+    """Length that the decoder attends to: what is encoded, then silence encoded beforehand."""
     wants_word_times: bool
 
 
@@ -56,8 +60,15 @@ class Transcription:
     mean_logprob: float = 0.0
 
 
-def encoder_length_s(purpose: Purpose, audio_s: float) -> float:
+def encoder_length_s(audio_s: float) -> float:
     """Choose how long the encoder's input is for a given length of audio."""
-    floor_s = PARTIAL_FLOOR_S if purpose is Purpose.PARTIAL else COMMITTING_FLOOR_S
-    wanted_s = max(floor_s, audio_s + MARGIN_S)
-    return min(LONGEST_S, BUCKET_S * math.ceil(wanted_s / BUCKET_S))
+    wanted_s = max(ENCODER_FLOOR_S, audio_s + ENCODER_MARGIN_S)
+    return min(LONGEST_S, ENCODER_STEP_S * math.ceil(wanted_s / ENCODER_STEP_S))
+
+
+def attended_length_s(purpose: Purpose, audio_s: float) -> float:
+    """Choose what the decoder attends to; where words are only shown that is the least, for more does no harm."""
+    wanted_s = max(encoder_length_s(audio_s), audio_s + MARGIN_S)
+    if purpose is Purpose.PARTIAL:
+        return min(LONGEST_S, ENCODER_STEP_S * math.ceil(wanted_s / ENCODER_STEP_S))
+    return next((length_s for length_s in COMMITTING_LENGTHS_S if length_s >= wanted_s), LONGEST_S)

@@ -15,7 +15,7 @@ from vexa_pool.app import silero_detectors
 from vexa_pool.engine.model import DecodeRequest, Detector, Model
 from vexa_pool.engine.scripted import LevelDetector, ScriptedModel, ScriptedWord, spell
 from vexa_pool.engine.whisper import WhisperModel
-from vexa_pool.streaming.window import LONGEST_S, Purpose, Transcription, Window, encoder_length_s
+from vexa_pool.streaming.window import LONGEST_S, Purpose, Transcription, Window, attended_length_s, encoder_length_s
 from vexa_pool.streaming.words import joined, spoken_form
 
 Samples = NDArray[np.float32]
@@ -61,10 +61,15 @@ def a_request(samples: Samples, *, purpose: Purpose = Purpose.FINAL) -> DecodeRe
         start=0,
         samples=samples,
         speech_s=length_s,
-        encoder_s=encoder_length_s(purpose, length_s),
+        encoder_s=encoder_length_s(length_s),
+        attended_s=attended_length_s(purpose, length_s),
         wants_word_times=purpose is not Purpose.PARTIAL,
     )
     return DecodeRequest(window=window, language=None, task=Task.TRANSCRIBE)
+
+
+def attending(request: DecodeRequest, attended_s: float) -> DecodeRequest:
+    return replace(request, window=replace(request.window, attended_s=attended_s))
 
 
 def heard(transcription: Transcription) -> list[str]:
@@ -94,17 +99,29 @@ def test_a_group_hears_what_each_would_alone(subject: Subject) -> None:
     """Decoding together changes no stream's words."""
     earlier = subject.speech[: subject.speech.size * 2 // 3]
 
-    together = subject.model.transcribe([a_request(subject.speech), a_request(earlier), a_request(subject.speech)])
+    whole, part = a_request(subject.speech), attending(a_request(earlier), 10.0)
+
+    together = subject.model.transcribe([whole, part, whole])
 
     assert heard(together[0]) == heard(together[2]) == subject.said
-    assert heard(together[1]) == heard(subject.model.transcribe([a_request(earlier)])[0])
+    assert heard(together[1]) == heard(subject.model.transcribe([part])[0])
+
+
+@pytest.mark.parametrize("attended_s", [10.0, 14.0, LONGEST_S])
+def test_more_silence_behind_a_window_adds_no_words(subject: Subject, attended_s: float) -> None:
+    """So a window whose words are shown may join a group that attends to more."""
+    request = a_request(subject.speech, purpose=Purpose.PARTIAL)
+
+    (transcription,) = subject.model.transcribe([attending(request, attended_s)])
+
+    assert heard(transcription) == subject.said
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.01])
 def test_a_prompt_adds_no_words(subject: Subject, temperature: float) -> None:
     """It may sway how words are spelt; words drawn with next to no chance are those of greedy decoding."""
     request = a_request(subject.speech)
-    window = replace(request.window, encoder_s=LONGEST_S)
+    window = replace(request.window, encoder_s=LONGEST_S, attended_s=LONGEST_S)
     prompted = replace(request, window=window, prompt="A talk of Kanban, and of rows.", temperature=temperature)
 
     (transcription,) = subject.model.transcribe([prompted])

@@ -7,7 +7,7 @@ import numpy as np
 from vexa_events.identity import Task
 from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.whisper import WhisperModel
-from vexa_pool.streaming.window import Purpose, Window, encoder_length_s
+from vexa_pool.streaming.window import Purpose, Window, attended_length_s, encoder_length_s
 from vexa_pool.streaming.words import joined
 
 from .conftest import load_track
@@ -25,7 +25,8 @@ def test_a_quick_speaker_is_heard_to_the_end(whisper: WhisperModel, meetings_dir
         start=0,
         samples=quick,
         speech_s=SECONDS,
-        encoder_s=encoder_length_s(Purpose.FINAL, SECONDS),
+        encoder_s=encoder_length_s(SECONDS),
+        attended_s=attended_length_s(Purpose.FINAL, SECONDS),
         wants_word_times=True,
     )
 

@@ -24,10 +24,10 @@ class ALane:
     tenant = ""
 
     def __init__(
-        self, staleness_s: float, *, encoder_s: float = 6.0, is_poison: bool = False, windows: int = 1
+        self, staleness_s: float, *, attended_s: float = 6.0, is_poison: bool = False, windows: int = 1
     ) -> None:
         self.staleness_s = staleness_s
-        self.encoder_s = encoder_s
+        self.attended_s = attended_s
         self.is_poison = is_poison
         self.windows = windows
         self.faults: list[Exception] = []
@@ -38,7 +38,7 @@ class ALane:
         return self.staleness_s
 
     def due(self) -> Due | None:
-        return Due(staleness_s=self.staleness_s, encoder_s=self.encoder_s, is_elastic=False) if self.windows else None
+        return Due(staleness_s=self.staleness_s, attended_s=self.attended_s, is_elastic=False) if self.windows else None
 
     def next_request(self) -> DecodeRequest:
         self.windows -= 1
@@ -47,7 +47,8 @@ class ALane:
             start=round(self.staleness_s * 10),
             samples=np.full(4, float(self.is_poison), np.float32),
             speech_s=1.0,
-            encoder_s=self.encoder_s,
+            encoder_s=self.attended_s,
+            attended_s=self.attended_s,
             wants_word_times=False,
         )
         return DecodeRequest(window=window, language="en", task=Task.TRANSCRIBE)
@@ -90,9 +91,9 @@ async def running(model: Recorder, lanes: Sequence[ALane], patient: Sequence[ALa
 
 
 async def test_the_stalest_stream_comes_first_with_others_of_its_length() -> None:
-    """Windows of another length would have to be padded; they wait for their own turn."""
+    """Windows that commit attend to one length, whatever load there is; others wait for their own turn."""
     model = Recorder()
-    lanes = [ALane(1.0), ALane(3.0), ALane(2.0, encoder_s=12.0)]
+    lanes = [ALane(1.0), ALane(3.0), ALane(2.0, attended_s=12.0)]
 
     async with running(model, lanes):
         await eventually(lambda: all(lane.applied for lane in lanes))
@@ -103,7 +104,7 @@ async def test_the_stalest_stream_comes_first_with_others_of_its_length() -> Non
 async def test_a_burst_is_not_ahead_of_the_living() -> None:
     """A stream with a minute to catch up on waits for its next turn as long as any other."""
     model = Recorder()
-    burst, living = ALane(60.0, windows=3), [ALane(0.9, encoder_s=8.0), ALane(0.8, encoder_s=10.0)]
+    burst, living = ALane(60.0, windows=3), [ALane(0.9, attended_s=8.0), ALane(0.8, attended_s=10.0)]
 
     async with running(model, [burst, *living]):
         await eventually(lambda: burst.applied == 3)

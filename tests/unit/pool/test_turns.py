@@ -5,8 +5,8 @@ import pytest
 from vexa_pool.engine.turns import Group, Turn, Turns
 
 
-def a_turn(waited_s: float = 1.0, *, tenant: str = "", encoder_s: float = 6.0, is_elastic: bool = False) -> Turn:
-    return Turn(tenant=tenant, waited_s=waited_s, encoder_s=encoder_s, is_elastic=is_elastic)
+def a_turn(waited_s: float = 1.0, *, tenant: str = "", attended_s: float = 6.0, is_elastic: bool = False) -> Turn:
+    return Turn(tenant=tenant, waited_s=waited_s, attended_s=attended_s, is_elastic=is_elastic)
 
 
 def chosen(turns: Turns, waiting: list[Turn]) -> tuple[int, ...]:
@@ -35,32 +35,32 @@ def test_a_group_holds_windows_of_one_length_by_deadline() -> None:
     """Those whose words are committed are never padded further, for then load would decide what is heard."""
     turns = Turns(threads=1, most=2)
 
-    assert chosen(turns, [a_turn(1.0), a_turn(3.0), a_turn(2.5, encoder_s=8.0), a_turn(2.0)]) == (1, 3)
+    assert chosen(turns, [a_turn(1.0), a_turn(3.0), a_turn(2.5, attended_s=8.0), a_turn(2.0)]) == (1, 3)
 
 
 def test_an_elastic_window_joins_longer_ones() -> None:
-    """It is padded to their length, up to a bound; shorter ones are no company for a longer one that is not elastic."""
+    """Silence is put behind it up to their length; shorter ones are no company for a longer one that is not elastic."""
     turns = Turns(threads=1, most=8)
     waiting = [
         a_turn(3.0, is_elastic=True),
-        a_turn(2.0, encoder_s=8.0),
-        a_turn(1.0, encoder_s=8.0, is_elastic=True),
-        a_turn(0.9, encoder_s=30.0),
+        a_turn(2.0, attended_s=8.0),
+        a_turn(1.0, attended_s=8.0, is_elastic=True),
+        a_turn(0.9, attended_s=30.0),
         a_turn(0.8),
     ]
 
     group = turns.choose(waiting)
 
-    assert group == Group(members=(0, 1, 2), encoder_s=8.0)
+    assert group == Group(members=(0, 1, 2), attended_s=8.0)
 
 
 def test_a_window_is_not_padded_for_nothing() -> None:
     """Of two groups that hold as many, the shorter is decoded."""
-    waiting = [a_turn(is_elastic=True), a_turn(is_elastic=True), a_turn(encoder_s=8.0), a_turn(encoder_s=8.0)]
+    waiting = [a_turn(is_elastic=True), a_turn(is_elastic=True), a_turn(attended_s=8.0), a_turn(attended_s=8.0)]
 
     group = Turns(threads=2, most=8).choose(waiting)
 
-    assert group == Group(members=(0, 1), encoder_s=6.0)
+    assert group == Group(members=(0, 1), attended_s=6.0)
 
 
 def test_a_group_leaves_a_share_to_other_threads() -> None:

@@ -121,13 +121,15 @@ class _RecordingLane(StreamLane):
 
     def next_request(self) -> DecodeRequest:
         request = super().next_request()
+        if self._manner.is_swayed:
+            request = replace(request, window=replace(request.window, encoder_s=LONGEST_S))
         return replace(request, prompt=self._manner.prompt, temperature=self._manner.temperature)
 
     def due(self) -> Due | None:
         due = super().due()
         if due is None or due.is_elastic:
             return None
-        return replace(due, encoder_s=LONGEST_S) if self._manner.is_swayed else due
+        return replace(due, attended_s=LONGEST_S) if self._manner.is_swayed else due
 
 
 class _Script:

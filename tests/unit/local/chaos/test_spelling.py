@@ -27,6 +27,7 @@ def read(from_s: float, until_s: float) -> list[str]:
         samples=samples[round(from_s * 16_000) : round(until_s * 16_000)],
         speech_s=until_s - from_s,
         encoder_s=12.0,
+        attended_s=12.0,
         wants_word_times=True,
     )
     [heard] = SpeltModel(VOCABULARY).transcribe([DecodeRequest(window=window, language="en", task=Task.TRANSCRIBE)])
