@@ -1,10 +1,12 @@
 """How tests wait: for a condition, never for a time."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import asyncpg
+import httpx
 
 DEADLINE_S = 120.0
 """Longer than anything takes on a machine that others use too; a test that passes never waits so long."""
@@ -27,3 +29,11 @@ async def until_locked_out(postgres_url: str, task: "asyncio.Future[Any]") -> No
                 await asyncio.sleep(0.02)
     finally:
         await connection.close()
+
+
+def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """Ask again for as long as the answer is 503, which tells to do so: a starved stack may say it at any time."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while (answer := ask()).status_code == 503 and time.monotonic() < deadline_s:
+        time.sleep(0.5)
+    return answer

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.telemetry import otlp_receiver
+from tests.waiting import patiently
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SLOTS = "16"
@@ -53,7 +54,7 @@ class Reader:
 
     def transcript(self, native_meeting_id: str) -> dict[str, Any]:
         """Read what is stored so far."""
-        answer = self.api.get(f"/transcripts/replay/{native_meeting_id}")
+        answer = patiently(lambda: self.api.get(f"/transcripts/replay/{native_meeting_id}"))
         assert answer.status_code == 200, answer.text
         read: dict[str, Any] = answer.json()
         return read

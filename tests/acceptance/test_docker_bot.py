@@ -17,6 +17,7 @@ import httpx
 import jiwer
 import pytest
 from docker.models.containers import Container
+from tests.waiting import patiently
 from whisper_normalizer.english import EnglishTextNormalizer
 
 IMAGE = "vexa-bot:test"
@@ -55,7 +56,8 @@ class Harbour:
     ) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            read: dict[str, Any] = self.api.get(f"/transcripts/replay/{native_meeting_id}").raise_for_status().json()
+            answer = patiently(lambda: self.api.get(f"/transcripts/replay/{native_meeting_id}"))
+            read: dict[str, Any] = answer.raise_for_status().json()
             if until(read):
                 return read
             time.sleep(0.3)

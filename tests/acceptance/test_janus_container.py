@@ -21,6 +21,7 @@ import jiwer
 import numpy as np
 import pytest
 from docker.models.containers import Container
+from tests.waiting import patiently
 from whisper_normalizer.english import EnglishTextNormalizer
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,8 @@ class Island:
     def wait(self, until: Callable[[dict[str, Any]], object], *, timeout_s: float = 180) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            read: dict[str, Any] = self.door.get(f"/api/transcripts/janus/{ROOM}@localhost:8000").json()
+            answer = patiently(lambda: self.door.get(f"/api/transcripts/janus/{ROOM}@localhost:8000"))
+            read: dict[str, Any] = answer.raise_for_status().json()
             if until(read):
                 return read
             time.sleep(0.3)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from tests.waiting import patiently
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Town:
         assert self.door.delete(f"/speakers/{room}-{name}").status_code == 204
 
     def transcript(self, room: int) -> dict[str, Any]:
-        answer = self.door.get(f"/api/transcripts/janus/{room}@localhost:8000")
+        answer = patiently(lambda: self.door.get(f"/api/transcripts/janus/{room}@localhost:8000"))
         assert answer.status_code == 200, answer.text
         read: dict[str, Any] = answer.json()
         return read
