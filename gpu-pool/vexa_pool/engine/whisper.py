@@ -19,7 +19,7 @@ from vexa_pool.engine.gpu_memory import free_mib, windows_at_once
 from vexa_pool.engine.model import DecodeRequest
 from vexa_pool.engine.tokens import MOST_TOKENS_PER_S, aligned_words, is_told, read_pieces, spread_words
 from vexa_pool.streaming.audio import Samples
-from vexa_pool.streaming.guards import is_looping
+from vexa_pool.streaming.guards import is_looping, is_told_twice
 from vexa_pool.streaming.window import (
     LONGEST_S,
     MARGIN_S,
@@ -107,9 +107,11 @@ class WhisperModel:
         return [self._retried(request, first) for request, first in zip(requests, heard, strict=True)]
 
     def _retried(self, request: DecodeRequest, first: Transcription) -> Transcription:
-        """Decode once more at full length where a short window made the model repeat itself."""
+        """Decode once more at full length, and believe that, where a short window may have been told twice."""
         window = request.window
-        if window.purpose is Purpose.PARTIAL or window.attended_s >= LONGEST_S or not is_looping(first.words):
+        if window.purpose is Purpose.PARTIAL or window.attended_s >= LONGEST_S:
+            return first
+        if not is_looping(first.words) and not is_told_twice(first.words):
             return first
         return self._decode([replace(request, window=replace(window, encoder_s=LONGEST_S, attended_s=LONGEST_S))])[0]
 

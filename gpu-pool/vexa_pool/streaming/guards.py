@@ -9,6 +9,8 @@ from vexa_pool.streaming.words import SpokenWord, joined, spoken_form
 REPEATS = 3
 """The same run of words this often in a row is a loop ("no, no, no" is not: see LEAST_LOOP_WORDS)."""
 LEAST_LOOP_WORDS = 6
+LEAST_RETOLD_WORDS, LEAST_RETOLD_CHARS = 4, 12
+"""A run of as many words that comes again; the characters are for scripts in which a word is one or two."""
 MOST_COMPRESSIBLE = 2.4
 MOST_WORDS_PER_S = 8.0
 RATE_MATTERS_FROM_WORDS = 6
@@ -35,6 +37,18 @@ def is_looping(words: Sequence[SpokenWord]) -> bool:
         return True
     text = joined(words).encode()
     return len(heard) >= LEAST_LOOP_WORDS and len(text) / len(zlib.compress(text)) > MOST_COMPRESSIBLE
+
+
+def is_told_twice(words: Sequence[SpokenWord]) -> bool:
+    """Tell whether a run of words comes again: people do that, and a model that has told its speech."""
+    heard = [spoken_form(word.text) for word in words]
+    length = LEAST_RETOLD_WORDS
+    for start in range(len(heard) - 2 * length + 1):
+        run = heard[start : start + length]
+        rest = range(start + length, len(heard) - length + 1)
+        if len("".join(run)) >= LEAST_RETOLD_CHARS and any(heard[at : at + length] == run for at in rest):
+            return True
+    return False
 
 
 def _is_unsure(words: Sequence[SpokenWord], heard: Transcription) -> bool:

@@ -132,6 +132,15 @@ def test_a_prompt_adds_no_words(subject: Subject, temperature: float) -> None:
     assert is_read or isinstance(subject.model, ScriptedModel)
 
 
+def test_what_is_said_twice_is_heard_twice(subject: Subject) -> None:
+    """Text that comes again raises a suspicion and is decoded once more; words that were spoken stay."""
+    samples = np.concatenate([subject.speech[8_000:84_000], subject.speech[8_000:]])
+
+    (transcription,) = subject.model.transcribe([a_request(samples)])
+
+    assert heard(transcription) == 2 * subject.said
+
+
 def test_the_detector_hears_where_the_speech_is(subject: Subject) -> None:
     """Voice in the middle, none at the edges; and chunks of any size give the same frames."""
     subject.detector.reset()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vexa_pool.streaming.guards import doubts_about
+from vexa_pool.streaming.guards import doubts_about, is_told_twice
 from vexa_pool.streaming.window import Transcription
 from vexa_pool.streaming.words import SpokenWord
 
@@ -29,6 +29,22 @@ def test_what_people_say_is_not_doubted(text: str) -> None:
 def test_loops_are_doubted(text: str) -> None:
     """The model repeating itself is named."""
     assert doubts_about(said(text), SURE) == ("repetition",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Today I will write the tests. the login form. Today I will write", True),
+        ("Maya, would you like to go first? Let us start. Maya would you like", True),
+        ("Today I will write the tests. Then I will ship them.", False),
+        ("no no no no no no no no", False),
+        ("a b c d and a b c d", False),
+        ("", False),
+    ],
+)
+def test_words_that_come_again_are_noticed(text: str, expected: bool) -> None:
+    """Four in a row, wherever the second telling begins; short answers and single letters do not count."""
+    assert is_told_twice(said(text)) is expected
 
 
 def test_more_words_than_anyone_can_say_are_doubted() -> None:
