@@ -12,7 +12,10 @@ words are only shown, with silence behind them up to it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+SHOWN_ATTEND_TO_S = 12.0
+"""What a group attends to whose words are only shown: with less silence behind them they flicker more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,10 @@ class Turns:
             Group(members=tuple(at for at in order if _fits(waiting[at], length_s))[:share], attended_s=length_s)
             for length_s in {turn.attended_s for turn in waiting if _fits(first, turn.attended_s)}
         ]
-        return max(groups, key=lambda group: (len(group.members), -group.attended_s))
+        group = max(groups, key=lambda group: (len(group.members), -group.attended_s))
+        if all(waiting[at].is_elastic for at in group.members):
+            return replace(group, attended_s=max(group.attended_s, SHOWN_ATTEND_TO_S))
+        return group
 
     def charge(self, tenants: Sequence[str], took_s: float) -> None:
         """Share the time of a group among those whose windows it held, one entry a window."""

@@ -8,7 +8,7 @@ from vexa_pool.streaming.audio import Samples
 from vexa_pool.streaming.words import SpokenWord
 
 ENCODER_FLOOR_S = 4.0
-ENCODER_MARGIN_S = 1.5
+ENCODER_MARGIN_S = 2.0
 """Silence that is encoded behind the speech."""
 ENCODER_STEP_S = 0.5
 MARGIN_S = 2.5

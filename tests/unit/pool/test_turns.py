@@ -55,12 +55,22 @@ def test_an_elastic_window_joins_longer_ones() -> None:
 
 
 def test_a_window_is_not_padded_for_nothing() -> None:
-    """Of two groups that hold as many, the shorter is decoded."""
-    waiting = [a_turn(is_elastic=True), a_turn(is_elastic=True), a_turn(attended_s=8.0), a_turn(attended_s=8.0)]
+    """Of two groups that hold as many, the one that attends to less is decoded."""
+    first, long, short = a_turn(3.0, is_elastic=True), a_turn(2.0, attended_s=14.0), a_turn(1.0, attended_s=8.0)
+    waiting = [first, long, short, long, short]
 
     group = Turns(threads=2, most=8).choose(waiting)
 
-    assert group == Group(members=(0, 1), attended_s=6.0)
+    assert group == Group(members=(0, 2, 4), attended_s=8.0)
+
+
+def test_windows_that_are_only_shown_attend_to_more_by_themselves() -> None:
+    """They flicker less so, and nobody's group is held up."""
+    waiting = [a_turn(is_elastic=True), a_turn(is_elastic=True)]
+
+    group = Turns(threads=1, most=8).choose(waiting)
+
+    assert group == Group(members=(0, 1), attended_s=12.0)
 
 
 def test_a_group_leaves_a_share_to_other_threads() -> None:
