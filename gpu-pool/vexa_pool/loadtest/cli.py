@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
+from rich.progress import Progress
 
 from vexa_events.errors import VexaError
 from vexa_pool.loadtest.aligning import Aligner
@@ -62,8 +63,9 @@ class _Test:
         return [load, replace(load, url=options.compare, name=options.compare_name, pid=options.compare_pid)]
 
     async def _one(self, load: Load, streams: int) -> Figures:
-        with self.console.status(f"{load.name}: {streams} streams of {load.seconds:g} s"):
-            figures = await run_load(load, streams)
+        with Progress(console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
+            bar = progress.add_task(f"{load.name}: {streams} streams of {load.seconds:g} s", total=1.0)
+            figures = await run_load(load, streams, on_progress=lambda share: progress.update(bar, completed=share))
         self.runs.append(figures)
         if self.options.json:
             write_json(self.runs, self.options.json)

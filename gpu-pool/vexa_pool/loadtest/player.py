@@ -58,6 +58,8 @@ class Player:
         self._changed_at_s = 0.0
         self._completed: dict[float, str] = {}
         self.played = Played()
+        self.spoken_s = 0.0
+        """How much of its audio is sent."""
 
     async def play(self) -> Played:
         """Play to the end; a fault is noted, not raised."""
@@ -98,6 +100,7 @@ class Player:
             sent += int(chunk.size)
             await asyncio.sleep(max(0.0, self._began_at_s + sent / SAMPLE_RATE_HZ - self._clock()))
             await connection.send(chunk.tobytes())
+            self.spoken_s = min(sent, self._samples.size) / SAMPLE_RATE_HZ
 
     def _is_settled(self, sent: int) -> bool:
         after_s = (sent - self._samples.size) / SAMPLE_RATE_HZ

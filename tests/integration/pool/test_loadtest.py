@@ -46,6 +46,18 @@ async def test_streams_are_played_in_real_time_and_scored(worker: Worker, tmp_pa
     assert markdown([figures]).splitlines()[2].startswith("| ours | 3 |")
 
 
+async def test_how_much_is_played_is_told_meanwhile(worker: Worker) -> None:
+    """The bar fills as the audio goes out, and silence after it does not count."""
+    shares: list[float] = []
+
+    await run_load(a_load(worker.port), 2, on_progress=shares.append)
+
+    assert shares[0] == 0.0
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert any(0.2 < share < 0.8 for share in shares)
+
+
 async def test_a_stream_that_is_refused_is_a_fault(start_worker: StartWorker) -> None:
     """A full server is not a fast one."""
     worker = await start_worker(POOL_SLOTS="1")
