@@ -137,7 +137,7 @@ def free_port_offset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], i
             try:
                 for name in Ports.__slots__:
                     for above in _PORTS_ABOVE:
-                        require_free(getattr(ports, name) + above, LOOPBACK)
+                        require_free(getattr(ports, name) + above, LOOPBACK, within_s=0.0)
                 (taken / f"offset-{offset}").mkdir()
             except (StartFailed, FileExistsError):
                 continue

@@ -22,9 +22,8 @@ def free_port() -> int:
     for place in itertools.islice(_places, len(_OWN)):
         port = _OWN[place % len(_OWN)]
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
+            # Not bound: a process that another thread starts at this moment would hold the port for a while.
+            if probe.connect_ex((LOOPBACK, port)) == 0:
                 continue
         return port
     raise OSError("no free ports")

@@ -132,7 +132,7 @@ class Part:
         await self._drain_pumps()
         if self.spec.prepare is not None:
             await asyncio.to_thread(self.spec.prepare)
-        require_free(self.spec.port, self.spec.name)
+        await asyncio.to_thread(require_free, self.spec.port, self.spec.name)
         reading, writing = os.pipe()
         pump = asyncio.create_task(self._carry_lines(open(reading, "rb", buffering=0)))  # noqa: ASYNC230, PTH123, SIM115 - a pipe
         self._pumps.add(pump)

@@ -1,7 +1,9 @@
 """The embedded Postgres and Valkey, for real."""
 
 import signal
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from tests.ports import free_port
 from tests.waiting import DEADLINE_S
 
 from vexa_local.errors import StartFailed
-from vexa_local.ports import require_free
+from vexa_local.ports import LOOPBACK, require_free
 from vexa_local.postgres import PostgresServer
 from vexa_local.servers import running
 from vexa_local.valkey import ValkeyServer
@@ -150,6 +152,19 @@ def test_a_taken_port_is_named_with_a_way_out(postgres_server: PostgresServer) -
 
     with pytest.raises(StartFailed, match=rf"port {port} \(gateway\).*--port-offset"):
         require_free(port, "gateway")
+
+
+def test_a_port_that_is_let_go_in_a_moment_is_free() -> None:
+    """Whoever is just ending, or was started beside whoever looked, holds it a little longer."""
+    with socket.socket() as holder:
+        holder.bind((LOOPBACK, 0))
+        port = holder.getsockname()[1]
+        letting_go = threading.Timer(0.2, holder.close)
+        letting_go.start()
+
+        require_free(port, "gateway")
+
+    letting_go.join()
 
 
 def wait_until_ready(server: PostgresServer | ValkeyServer) -> None:
