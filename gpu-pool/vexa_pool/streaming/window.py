@@ -62,13 +62,16 @@ class Transcription:
 
 def encoder_length_s(audio_s: float) -> float:
     """Choose how long the encoder's input is for a given length of audio."""
-    wanted_s = max(ENCODER_FLOOR_S, audio_s + ENCODER_MARGIN_S)
-    return min(LONGEST_S, ENCODER_STEP_S * math.ceil(wanted_s / ENCODER_STEP_S))
+    return _in_steps(max(ENCODER_FLOOR_S, audio_s + ENCODER_MARGIN_S))
 
 
 def attended_length_s(purpose: Purpose, audio_s: float) -> float:
     """Choose what the decoder attends to; where words are only shown that is the least, for more does no harm."""
     wanted_s = max(encoder_length_s(audio_s), audio_s + MARGIN_S)
     if purpose is Purpose.PARTIAL:
-        return min(LONGEST_S, ENCODER_STEP_S * math.ceil(wanted_s / ENCODER_STEP_S))
+        return _in_steps(wanted_s)
     return next((length_s for length_s in COMMITTING_LENGTHS_S if length_s >= wanted_s), LONGEST_S)
+
+
+def _in_steps(length_s: float) -> float:
+    return min(LONGEST_S, ENCODER_STEP_S * math.ceil(length_s / ENCODER_STEP_S))
