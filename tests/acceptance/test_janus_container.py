@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import docker
 import httpx
 import jiwer
 import numpy as np
 import pytest
 from docker.models.containers import Container
+from tests.recorded_voices import decode
 from tests.waiting import patiently
 from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -169,7 +169,7 @@ def _record(meeting: Path, speaker: str, folder: Path) -> tuple[Path, str]:
     lines = [
         line for line in json.loads((meeting / "reference.json").read_text())["lines"] if line["speaker"] == speaker
     ]
-    track = _decode(meeting / f"track-{speaker.lower()}.flac")
+    track = decode(meeting / f"track-{speaker.lower()}.flac", rate_hz=RATE_HZ)
     pieces = [np.zeros(round(LEAD_S * RATE_HZ), np.int16)]
     for line in lines[:2]:
         pieces += [track[round((line["start"] - 0.1) * RATE_HZ) : round((line["end"] + 0.1) * RATE_HZ)]]
@@ -181,14 +181,6 @@ def _record(meeting: Path, speaker: str, folder: Path) -> tuple[Path, str]:
         file.setframerate(RATE_HZ)
         file.writeframes(np.concatenate(pieces).tobytes())
     return path, " ".join(line["text"] for line in lines[:2])
-
-
-def _decode(path: Path) -> "np.ndarray[Any, np.dtype[np.int16]]":
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-    with av.open(str(path)) as container:
-        frames = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
-        frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
 
 
 def _words(read: dict[str, Any], speaker: str) -> str:

@@ -14,6 +14,7 @@ import jiwer
 import numpy as np
 import psutil
 import pytest
+from tests.recorded_voices import decode
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from vexa_events.identity import Task
@@ -50,7 +51,9 @@ def assembled(recordings: Path, meetings_dir: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def mixed(recordings: Path, meetings_dir: Path) -> None:
     """A meeting in one track, with who was heard by the microphones of Joe and Nina, and of both in the end."""
-    joe, nina = (_decode(meetings_dir / "design-review" / f"track-{name}.flac") for name in ("joe", "nina"))
+    joe, nina = (
+        decode(meetings_dir / "design-review" / f"track-{name}.flac", rate_hz=RATE_HZ) for name in ("joe", "nina")
+    )
     tracks = {
         "Joe": _lay(joe, (0.0, 0.0, ALONE_S), (29.3, 30.0, TOGETHER_S[1] - 30.0)),
         "Nina": _lay(nina, (0.0, 0.0, ALONE_S), (32.3, 30.0, TOGETHER_S[1] - 30.0)),
@@ -216,7 +219,7 @@ def _assemble(folder: Path, chosen: Sequence[tuple[Path, dict[str, Any]]]) -> di
     """Lay the lines one after another on the tracks of their speakers."""
     placed, position = [], PAUSE_S
     for meeting, line in chosen:
-        track = _decode(meeting / f"track-{line['speaker'].lower()}.flac")
+        track = decode(meeting / f"track-{line['speaker'].lower()}.flac", rate_hz=RATE_HZ)
         piece = track[round((line["start"] - 0.1) * RATE_HZ) : round((line["end"] + 0.1) * RATE_HZ)]
         placed.append((line["speaker"], round(position * RATE_HZ), piece))
         position += len(piece) / RATE_HZ + PAUSE_S
@@ -254,14 +257,6 @@ def _by_speaker(lines: Any) -> dict[str, str]:
     return {speaker: " ".join(texts) for speaker, texts in words.items()}
 
 
-def _decode(path: Path) -> "np.ndarray[Any, np.dtype[np.int16]]":
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-    with av.open(str(path)) as container:
-        frames = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
-        frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
-
-
 def _encode(path: Path, samples: "np.ndarray[Any, np.dtype[np.int16]]") -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("flac", rate=RATE_HZ, layout="mono", format="s16")
@@ -272,7 +267,7 @@ def _encode(path: Path, samples: "np.ndarray[Any, np.dtype[np.int16]]") -> None:
 
 
 def _length_s(track: Path) -> float:
-    return len(_decode(track)) / RATE_HZ
+    return len(decode(track, rate_hz=RATE_HZ)) / RATE_HZ
 
 
 def _order_what_the_model_cannot(stack: Any, reader: Any) -> None:

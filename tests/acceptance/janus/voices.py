@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+from tests.recorded_voices import decode
 
 RATE_HZ = 16_000
 LEAD_S = 3.0
@@ -32,7 +32,7 @@ class Voices:
         source = self.meetings_dir / meeting
         reference = json.loads((source / "reference.json").read_text())["lines"]
         own = [line for line in reference if line["speaker"] == speaker]
-        track = _decode(source / f"track-{speaker.lower()}.flac")
+        track = decode(source / f"track-{speaker.lower()}.flac", rate_hz=RATE_HZ)
         pieces = [np.zeros(round(LEAD_S * RATE_HZ), np.int16)]
         for number in lines:
             first, last = own[number]["start"] - 0.1, own[number]["end"] + 0.1
@@ -49,11 +49,3 @@ class Voices:
             file.setframerate(RATE_HZ)
             file.writeframes(np.concatenate(pieces).tobytes())
         return path
-
-
-def _decode(path: Path) -> "np.ndarray[Any, np.dtype[np.int16]]":
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-    with av.open(str(path)) as container:
-        frames = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
-        frames += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
